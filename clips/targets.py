@@ -1,0 +1,70 @@
+"""The `Video` record and what a clip of it is to be labelled with."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+Target = Literal["overlap", "video", "fraction"]
+
+
+@dataclass(frozen=True, eq=False)
+class Video:
+    """One annotated video.
+
+    Args:
+        name: what the annotations call it; unique in a split.
+        path: the file.
+        labels: (I,) int64, label number of each annotated interval.
+        intervals: (I, 2) float64, start (inclusive) and end (exclusive) of each interval, seconds from the first frame;
+            a label of the whole video has 0 and infinity.
+    """
+
+    name: str
+    path: Path
+    labels: NDArray[np.int64]
+    intervals: NDArray[np.float64]
+
+    def video_labels(self, num_labels: int) -> NDArray[np.int64]:
+        """(K,) int64, 1 for each label that occurs anywhere in the video."""
+        target = np.zeros(num_labels, dtype=np.int64)
+        target[self.labels] = 1
+        return target
+
+    def clip_labels(self, start: float, end: float, num_labels: int, target: Target) -> NDArray[np.float32]:
+        """Labels of a clip.
+
+        Args:
+            start: instant of the first sampled frame, seconds.
+            end: instant of the last sampled frame, seconds.
+            num_labels: K.
+            target: `overlap`: 1 for each label with an interval that touches the span, gaps between sampled frames
+                included; `video`: the video's labels; `fraction`: the share of the span that the label covers.
+
+        Returns:
+            (K,) float32 in 0..1.
+
+        Raises:
+            ValueError: if `target` is unknown or the span is reversed.
+        """
+        if target not in get_args(Target):
+            raise ValueError(f"target must be one of {get_args(Target)}, got {target!r}")
+        if end < start:
+            raise ValueError(f"a clip must not end before it starts, got {start} to {end} s")
+        if target == "video":
+            return self.video_labels(num_labels).astype(np.float32)
+        values = np.zeros(num_labels, dtype=np.float32)
+        touching = (self.intervals[:, 0] <= end) & (self.intervals[:, 1] > start)
+        if target == "overlap" or end == start:
+            values[self.labels[touching]] = 1
+            return values
+        for label in np.unique(self.labels[touching]):
+            covered, reached = 0.0, start
+            for first, last in sorted(self.intervals[touching & (self.labels == label)].tolist()):
+                first, last = max(first, reached), min(last, end)
+                covered += max(0.0, last - first)
+                reached = max(reached, last)
+            values[label] = covered / (end - start)
+        return values
