@@ -1,0 +1,281 @@
+"""Loaders, rates and device-side normalisation that all data sets share."""
+
+import os
+from abc import ABC, abstractmethod
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as pl
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from clips.dataset import ClipSpec, PastEnd, TrainClips, ViewedVideos, collate_train
+from clips.rate_batches import RateBatches, RatePer
+from clips.sampling import ShortVideo
+from clips.shards import Shard
+from clips.targets import Target, Video
+from clips.views import VideoViews, ViewBatch, Views, collate_views, normalise
+from datamodules.files import list_videos
+
+Split = Literal["train", "val", "test"]
+
+
+class VideoDataModule(pl.LightningDataModule, ABC):
+    """Multi-rate clips of annotated videos; a data set provides `label_names` and `read_split`.
+
+    A training batch is a dictionary: `clips` float (B, 1, C, T, H, W), `labels` float (B, K), `index` int64 (B,), `rate`
+    float (B,). A validation, test or prediction batch is a `clips.views.ViewBatch`, which yields its views a few at a time.
+
+    Args:
+        train_rates: downsampling rates to draw training clips at: one for stage 1, {s/2, s, 2s} for stage 2.
+        rate_per: draw one rate for each `batch` (Algorithm 1 of the papers) or for each `clip`.
+        test_views: rate -> [positions in time, crops]; {2: [3, 3], 4: [4, 3], 8: [3, 3]} are the papers' 30 views.
+        val_views: the same for validation; by default one central crop at each of three positions of each training rate.
+        num_frames: frames in a clip.
+        fps: nominal frame rate in which rates are counted; null for each file's own.
+        short_video: a video shorter than the clip repeats its last frame (`repeat_last`) or starts again (`loop`).
+        target: labels of a training clip: those that touch its span (`overlap`), those of the whole `video`, or the
+            `fraction` of the span that each covers.
+        short_side: smallest and largest short side of training frames in pixels (scale jitter).
+        crop_size: pixels; training crops are random.
+        flip: mirror half of the training clips; switch it off when left and right are labels.
+        test_short_side: short side of test frames; crops are spread along the long side.
+        mean: of each channel, of pixels scaled to 0..1.
+        std: of each channel, of pixels scaled to 0..1.
+        batch_size: training clips of one process.
+        test_batch_size: videos of one process.
+        clips_per_video: how often an epoch draws each training video.
+        num_workers: loader processes.
+        views_per_step: test views that go through the network at once.
+        max_broken: share of training videos that may be unreadable before training stops.
+        broken_test: `error` stops at an unreadable test video; `report` counts it as scored lowest and lists it.
+        past_end: an interval past the end of its video is an `error`, or cut there (`clip`).
+        past_end_tolerance: seconds that an interval may end late, for annotations that round.
+        predict: what `predict` reads: a video, a folder of videos, or a text file with one path a line.
+        curve_step: seconds between the points of a predicted score curve; null for none.
+
+    Raises:
+        ValueError: if an argument is out of range.
+    """
+
+    label_names: list[str]
+
+    def __init__(
+        self,
+        train_rates: list[float] = [4],  # noqa: B006  jsonargparse shows the default; it is never changed
+        rate_per: RatePer = "batch",
+        test_views: dict[float, tuple[int, int]] | None = None,
+        val_views: dict[float, tuple[int, int]] | None = None,
+        num_frames: int = 32,
+        fps: float | None = None,
+        short_video: ShortVideo = "repeat_last",
+        target: Target = "overlap",
+        short_side: tuple[int, int] = (256, 320),
+        crop_size: int = 224,
+        flip: bool = True,
+        test_short_side: int = 256,
+        mean: tuple[float, float, float] = (0.45, 0.45, 0.45),
+        std: tuple[float, float, float] = (0.225, 0.225, 0.225),
+        batch_size: int = 12,
+        test_batch_size: int = 1,
+        clips_per_video: int = 1,
+        num_workers: int = 2,
+        views_per_step: int = 6,
+        max_broken: float = 0.05,
+        broken_test: Literal["error", "report"] = "error",
+        past_end: PastEnd = "error",
+        past_end_tolerance: float = 1.0,
+        predict: Path | None = None,
+        curve_step: float | None = 1.0,
+    ) -> None:
+        super().__init__()
+        self.train_rates = [float(rate) for rate in train_rates]
+        self.test_views = _views("test_views", test_views or {rate: (10, 3) for rate in self.train_rates})
+        self.val_views = _views("val_views", val_views or {rate: (3, 1) for rate in self.train_rates})
+        if not crop_size <= min(short_side[0], test_short_side):
+            raise ValueError(
+                f"crop_size {crop_size} must fit into short_side {list(short_side)} and test_short_side {test_short_side}"
+            )
+        if short_side[0] > short_side[1]:
+            raise ValueError(f"short_side must be [smallest, largest], got {list(short_side)}")
+        if min(num_frames, batch_size, test_batch_size, views_per_step, clips_per_video) < 1:
+            raise ValueError(
+                "num_frames, batch_size, test_batch_size, views_per_step, clips_per_video must be at least 1"
+            )
+        if not 0 <= max_broken <= 1:
+            raise ValueError(f"max_broken is a share of the training videos, 0 to 1, got {max_broken}")
+        if curve_step is not None and curve_step <= 0:
+            raise ValueError(f"curve_step must be positive seconds or null, got {curve_step}")
+        self.rate_per, self.target, self.flip, self.short_side = rate_per, target, flip, short_side
+        self.test_short_side, self.batch_size, self.test_batch_size = test_short_side, batch_size, test_batch_size
+        self.clips_per_video, self.num_workers, self.views_per_step = clips_per_video, num_workers, views_per_step
+        self.max_broken, self.broken_test = max_broken, broken_test
+        self.predict_path, self.curve_step = predict, curve_step
+        self.mean, self.std = torch.tensor(mean), torch.tensor(std)
+        self.spec = ClipSpec(num_frames, fps, short_video, crop_size, past_end, past_end_tolerance)
+        self.videos: dict[str, list[Video]] = {}
+        self.broken: dict[str, str] = {}
+
+    @property
+    def num_labels(self) -> int:
+        """Number of labels K; linked to the model's `num_labels`."""
+        return len(self.label_names)
+
+    @abstractmethod
+    def read_split(self, split: Split) -> list[Video]:
+        """The videos of a split; empty if the data set has no such split."""
+
+    def setup(self, stage: str) -> None:
+        """Read the splits that the stage needs.
+
+        Raises:
+            ValueError: if a split that is needed is empty, names a video twice, or names a file that does not exist.
+        """
+        if stage == "predict":
+            self.videos["predict"] = _to_predict(self.predict_path)
+            return
+        for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]:
+            videos = self.read_split(split)  # type: ignore[arg-type]
+            if not videos and split == "test":  # data sets such as Charades are tested on their validation videos
+                videos = self.read_split("val")
+            if not videos and not (stage == "fit" and split == "val"):
+                raise ValueError(
+                    f"the {split} split of {type(self).__name__} is empty; check its annotations and splits"
+                )
+            check_videos(videos, split)
+            self.videos[split] = videos
+
+    def cooccurrence(self) -> torch.Tensor:
+        """int64 (K, K), training videos that have both labels; the diagonal counts those that have one."""
+        videos = self.videos.get("train") or self.read_split("train")
+        matrix = torch.from_numpy(np.stack([video.video_labels(self.num_labels) for video in videos]))
+        return matrix.T @ matrix
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        """Clips at random starts, their rates drawn by `clips.rate_batches.RateBatches`."""
+        dataset = TrainClips(
+            self.videos["train"],
+            self.num_labels,
+            self.spec,
+            target=self.target,
+            short_side=self.short_side,
+            flip=self.flip,
+        )
+        rank, world_size = self._place()
+        batches = RateBatches(
+            len(dataset),
+            self.batch_size,
+            self.train_rates,
+            per=self.rate_per,
+            clips_per_video=self.clips_per_video,
+            rank=rank,
+            world_size=world_size,
+            seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+        )
+        loader: DataLoader[Any] = DataLoader(
+            dataset, batch_sampler=batches, collate_fn=collate_train, **self._loader_options()
+        )
+        return loader
+
+    def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
+        """Fixed views of the validation videos; none if the data set has no validation split."""
+        return self._view_loader("val", self.val_views) if self.videos.get("val") else []
+
+    def test_dataloader(self) -> DataLoader[Any]:
+        """All test views of each test video."""
+        return self._view_loader("test", self.test_views)
+
+    def predict_dataloader(self) -> DataLoader[Any]:
+        """All test views, and the views of the score curve, of the videos under `predict`."""
+        return self._view_loader("predict", self.test_views, self.curve_step)
+
+    def _view_loader(self, split: str, views: Views, curve_step: float | None = None) -> DataLoader[Any]:
+        dataset = ViewedVideos(
+            self.videos[split],
+            self.num_labels,
+            self.spec,
+            views=views,
+            short_side=self.test_short_side,
+            broken=self.broken_test,
+            curve_step=curve_step,
+        )
+        num_views = sum(positions * crops for positions, crops in views.values())
+        loader: DataLoader[VideoViews] = DataLoader(
+            dataset,
+            batch_size=self.test_batch_size if curve_step is None else 1,
+            sampler=Shard(len(dataset), *self._place()),
+            collate_fn=partial(collate_views, num_views=num_views, views_per_step=self.views_per_step),
+            **self._loader_options(),
+        )
+        return loader
+
+    def _place(self) -> tuple[int, int]:
+        """Rank and number of processes."""
+        return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+
+    def _loader_options(self) -> dict[str, Any]:
+        workers = self.num_workers
+        return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
+
+    def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Count unreadable training videos and stop if they are too many.
+
+        Raises:
+            ValueError: if more than the share `max_broken` of the training videos could not be read.
+        """
+        if isinstance(batch, dict) and "broken" in batch:
+            self.broken.update(batch.pop("broken"))
+            total = len(self.videos["train"])
+            if len(self.broken) > self.max_broken * total:
+                listing = "\n".join(f"  {name}: {reason}" for name, reason in sorted(self.broken.items())[:10])
+                raise ValueError(
+                    f"{len(self.broken)} of {total} training videos cannot be read, more than max_broken "
+                    f"({self.max_broken:g}) allows; mend or remove them:\n{listing}"
+                )
+        return batch
+
+    def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
+        """Normalise training clips on the device; tell test batches how to normalise theirs."""
+        if isinstance(batch, ViewBatch):
+            return ViewBatch(batch.videos, batch.num_views, batch.views_per_step, self.mean, self.std)
+        batch["clips"] = normalise(batch["clips"], self.mean, self.std)
+        return batch
+
+
+def _views(name: str, views: dict[float, tuple[int, int]]) -> Views:
+    for rate, (positions, crops) in views.items():
+        if float(rate) <= 0 or min(positions, crops) < 1:
+            raise ValueError(
+                f"{name} maps a positive rate to [positions, crops] of at least 1, got {rate}: {[positions, crops]}"
+            )
+    return {float(rate): (positions, crops) for rate, (positions, crops) in views.items()}
+
+
+def check_videos(videos: list[Video], split: str) -> None:
+    """Refuse a split that names a video twice or a file that does not exist.
+
+    Raises:
+        ValueError: with the first of them and their number.
+    """
+    names: set[str] = set()
+    for video in videos:
+        if video.name in names:
+            raise ValueError(f"video {video.name!r} is listed twice in the {split} split; remove one of them")
+        names.add(video.name)
+    missing = [video.path for video in videos if not video.path.is_file()]
+    if missing:
+        raise ValueError(
+            f"{len(missing)} of {len(videos)} videos of the {split} split do not exist, the first: {missing[0]}; "
+            "check the root folder, or take them out of the annotations"
+        )
+
+
+def _to_predict(path: Path | None) -> list[Video]:
+    if path is None:
+        raise ValueError("predict is not set; give a video, a folder or a list: --data.predict PATH")
+    return [
+        Video(str(video), video, np.empty(0, dtype=np.int64), np.empty((0, 2), dtype=np.float64))
+        for video in list_videos(path)
+    ]

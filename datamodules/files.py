@@ -1,0 +1,59 @@
+"""Which files of a folder are videos, and lists of them."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+SUFFIXES = {".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
+
+
+def read_list(path: Path) -> list[str]:
+    """Non-empty lines of a text file.
+
+    Raises:
+        ValueError: if the file does not exist, is empty, or repeats a line.
+    """
+    if not path.is_file():
+        raise ValueError(f"list file {path} does not exist")
+    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not lines:
+        raise ValueError(f"list file {path} is empty; expected one entry a line")
+    repeated = sorted({line for line in lines if lines.count(line) > 1}) if len(set(lines)) < len(lines) else []
+    if repeated:
+        raise ValueError(f"list file {path} names {repeated[0]!r} more than once; remove the repeats")
+    return lines
+
+
+def list_videos(path: Path) -> list[Path]:
+    """The videos that a path stands for: a video file, a folder (searched below), or a text file of paths.
+
+    Relative paths in a text file are relative to the folder of that file.
+
+    Raises:
+        ValueError: if the path does not exist or stands for no video.
+    """
+    if path.is_dir():
+        videos = sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES)
+    elif path.suffix.lower() in {".txt", ".list", ".lst"}:
+        videos = [path.parent / line for line in read_list(path)]
+    else:
+        videos = [path]
+    if not videos:
+        raise ValueError(f"no video under {path}; known suffixes are {sorted(SUFFIXES)}")
+    missing = [video for video in videos if not video.is_file()]
+    if missing:
+        raise ValueError(f"{len(missing)} of {len(videos)} videos do not exist, the first: {missing[0]}")
+    return videos
+
+
+def check_disjoint(splits: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a video that two splits list.
+
+    Raises:
+        ValueError: naming the video and the splits.
+    """
+    place: dict[str, str] = {}
+    for split, names in splits.items():
+        for name in names:
+            if name in place:
+                raise ValueError(f"video {name!r} is in the {place[name]} list and in the {split} list; keep one")
+            place[name] = split

@@ -1,0 +1,106 @@
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+from datamodules.annotations import read_annotations
+from datamodules.files import check_disjoint, list_videos, read_list
+
+HEADER = "video,label,start,end,split\n"
+
+
+def write(folder: Path, text: str, name: str = "annotations.csv") -> Path:
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_rows_become_videos_with_intervals_whole_labels_and_no_labels(tmp_path: Path) -> None:
+    path = write(tmp_path, HEADER + "a.mp4,walk,1.5,3,train\na.mp4, sit,,,train\nb.mp4,,,,train\nc.mp4,walk,0,1,test\n")
+    annotations = read_annotations(path)
+    assert annotations.labels() == ["sit", "walk"]
+    assert annotations.split("train") == ["a.mp4", "b.mp4"]
+    first, second = annotations.videos(annotations.split("train"), ["sit", "walk"], tmp_path / "videos")
+    assert first.path == tmp_path / "videos" / "a.mp4"
+    assert first.labels.tolist() == [1, 0]
+    assert first.intervals.tolist() == [[1.5, 3.0], [0.0, math.inf]]
+    assert second.labels.tolist() == [] and second.intervals.shape == (0, 2)
+
+
+def test_json_holds_the_same_rows(tmp_path: Path) -> None:
+    records = [{"video": "a.mp4", "label": "walk", "start": 1.5, "end": 3}, {"video": "b.mp4", "label": ""}]
+    annotations = read_annotations(write(tmp_path, json.dumps(records), "annotations.json"))
+    (video, empty) = annotations.videos(["a.mp4", "b.mp4"], ["walk"], tmp_path)
+    assert video.intervals.tolist() == [[1.5, 3.0]] and not len(empty.labels)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a.mp4,walk,3,3,train\n", r"annotations\.csv, line 2: zero-length interval 3 to 3 s of label 'walk'"),
+        ("a.mp4,walk,3,1,train\n", r"line 2: reversed interval 3 to 1 s of label 'walk'; correct the row"),
+        ("a.mp4,walk,x,1,train\n", "line 2: start must be seconds, got 'x'"),
+        ("a.mp4,walk,-1,1,train\n", "line 2: start must be finite seconds from 0 on, got '-1'"),
+        ("a.mp4,walk,0,nan,train\n", "line 2: end must be finite seconds"),
+        ("a.mp4,walk,1,,train\n", "line 2: start and end must both be given"),
+        ("a.mp4,walk,0,1\n", "line 2: expected 5 cells"),
+        ("a.mp4,walk,0,1,train,x\n", "line 2: expected 5 cells"),
+        (",walk,0,1,train\n", "line 2: the video is empty"),
+        ("a.mp4,walk,0,1,train\na.mp4,walk,0,1,train\n", "line 3: repeats an earlier row of video 'a.mp4'"),
+        ("a.mp4,walk,0,1,train\na.mp4,sit,0,1,test\n", "line 3: video 'a.mp4' is in split 'test' here and in 'train'"),
+        ("", "has no annotation"),
+    ],
+)
+def test_bad_row_is_named_with_file_line_value_and_remedy(tmp_path: Path, rows: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_annotations(write(tmp_path, HEADER + rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"a": 1}', "expected a list of objects"),
+        ("[{]", "is not valid JSON"),
+        ('[{"video": "a", "label": "b", "begin": 1}]', r"record 0: expected the columns .*'begin'"),
+    ],
+)
+def test_bad_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        read_annotations(write(tmp_path, text, "annotations.json"))
+
+
+def test_unknown_column_label_and_video_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected the columns video and label.*got \['begin', 'label', 'video'\]"):
+        read_annotations(write(tmp_path, "video,label,begin\n"))
+    annotations = read_annotations(write(tmp_path, HEADER + "a.mp4,walk,0,1,train\n"))
+    with pytest.raises(ValueError, match=r"line 2: unknown label 'walk'; expected one of the 1 listed"):
+        annotations.videos(["a.mp4"], ["run"], tmp_path)
+    with pytest.raises(ValueError, match=r"video 'z\.mp4' of a split has no row"):
+        annotations.videos(["z.mp4"], ["walk"], tmp_path)
+    with pytest.raises(ValueError, match="does not exist"):
+        read_annotations(tmp_path / "none.csv")
+
+
+def test_lists_refuse_repeats_and_emptiness(tmp_path: Path) -> None:
+    assert read_list(write(tmp_path, "a\n\n b \n", "list.txt")) == ["a", "b"]
+    with pytest.raises(ValueError, match="names 'a' more than once"):
+        read_list(write(tmp_path, "a\nb\na\n", "list.txt"))
+    with pytest.raises(ValueError, match="is empty"):
+        read_list(write(tmp_path, "\n", "list.txt"))
+    with pytest.raises(ValueError, match="'a' is in the train list and in the test list"):
+        check_disjoint({"train": ["a"], "test": ["b", "a"]})
+
+
+def test_videos_to_predict_come_from_a_file_a_folder_or_a_list(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for name in ("b.mp4", "sub/a.AVI", "notes.md"):
+        (tmp_path / name).touch()
+    assert list_videos(tmp_path) == [tmp_path / "b.mp4", tmp_path / "sub/a.AVI"]
+    assert list_videos(tmp_path / "b.mp4") == [tmp_path / "b.mp4"]
+    assert list_videos(write(tmp_path, "sub/a.AVI\n", "list.txt")) == [tmp_path / "sub/a.AVI"]
+    with pytest.raises(ValueError, match="1 of 1 videos do not exist"):
+        list_videos(tmp_path / "none.mp4")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="no video under"):
+        list_videos(tmp_path / "empty")
