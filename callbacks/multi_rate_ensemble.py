@@ -1,0 +1,170 @@
+"""Test as an ensemble over rates: one table of every rate, every pair and all, and one file to evaluate again.
+
+Algorithm 1, line 8, and §3.5 of Zhang, Li, Marsic (https://arxiv.org/abs/2009.07420): the score of a video sums its scores
+at all rates. The views come from the data's `test_views`; this callback only reduces what they scored.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+from lightning.pytorch.utilities import rank_zero_warn
+
+from callbacks.ensemble_table import metrics_of, rates_of, show
+from callbacks.files import free_path, gather_dict, write_rows
+from metrics import (
+    Absent,
+    RateRow,
+    Reduction,
+    ScoreFile,
+    Unlabelled,
+    VideoScores,
+    average_precision,
+    rate_table,
+    reduce_views,
+    save_scores,
+    view_weights,
+)
+
+
+class MultiRateEnsemble(pl.Callback):
+    """Keep the score of every view; report each rate, each pair of rates and all of them.
+
+    Logs `test/map_rate_4`, `test/map_rates_2_4`, `test/map_ensemble` (top1/top5 for single-label data). Writes scores.npz,
+    ensemble.csv and per_class.csv; `python cli.py evaluate scores.npz` reduces the file in another way without any video.
+    All of it is exact on any number of processes.
+
+    Args:
+        reduction: `mean` of the views' scores (ranks as the papers' sum), their `max`, or the score of the `mean_logits`.
+        rate_weights: rate -> weight of each of its views; equal by default.
+        absent: labels that no test video has are left out of the mean (`skip`) or count as `zero`.
+        unlabelled: test videos without labels are negatives (`negative`) or never counted against it (`minus_inf`, the
+            official Charades protocol).
+        output: folder of the files; the log folder of the run by default. Files of earlier runs are never overwritten.
+    """
+
+    def __init__(
+        self,
+        reduction: Reduction = "mean",
+        rate_weights: dict[float, float] | None = None,
+        absent: Absent = "skip",
+        unlabelled: Unlabelled = "negative",
+        output: Path | None = None,
+    ) -> None:
+        self.reduction: Reduction = reduction
+        self.rate_weights = rate_weights
+        self.absent: Absent = absent
+        self.unlabelled: Unlabelled = unlabelled
+        self.output = output
+        self.table: list[RateRow] = []
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start empty; refuse weights that do not fit the rates before anything is scored."""
+        self._scores = VideoScores()
+        self._errors: dict[int, str] = {}
+        views: dict[float, tuple[int, int]] = trainer.datamodule.test_views  # type: ignore[attr-defined]
+        self._rates = torch.tensor(
+            [rate for rate, (positions, crops) in views.items() for _ in range(positions * crops)]
+        )
+        if self.rate_weights is not None:
+            view_weights(self._rates, self.rate_weights)
+
+    def on_test_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Keep the logits of every view."""
+        self._scores.update(outputs["index"], outputs["logits"], outputs["labels"])
+        self._errors.update(batch.errors)
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gather, reduce, log, print and write."""
+        index, logits, labels = self._scores.compute()
+        errors = gather_dict(self._errors)
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        single_label = bool(getattr(pl_module, "single_label", False))
+        names = [video.name for video in data.videos["test"]]
+        whole = isinstance(trainer.limit_test_batches, float) and trainer.limit_test_batches == 1.0
+        if whole and len(index) != len(names):
+            raise RuntimeError(f"{len(names) - len(index)} of {len(names)} test videos were never scored")
+        self.table = rate_table(
+            logits,
+            labels,
+            self._rates,
+            reduction=self.reduction,
+            rate_weights=self.rate_weights,
+            single_label=single_label,
+            absent=self.absent,
+            unlabelled=self.unlabelled,
+        )
+        for row in self.table:
+            for metric, value in metrics_of(row).items():
+                pl_module.log(f"test/{metric}_{self._suffix(row)}", value)
+        listing = "\n".join(f"  {names[number]}: {reason}" for number, reason in sorted(errors.items()))
+        if errors:
+            rank_zero_warn(
+                f"{len(errors)} of {len(names)} test videos cannot be read and count as scored lowest:\n{listing}"
+            )
+        if trainer.is_global_zero and not trainer.fast_dev_run:
+            folder = Path(self.output or trainer.log_dir or trainer.default_root_dir)
+            file = ScoreFile(
+                index=index,
+                videos=[names[number] for number in index.tolist()],
+                logits=logits,
+                labels=labels,
+                view_rates=self._rates,
+                label_names=list(data.label_names),
+                single_label=single_label,
+            )
+            self._write(trainer, folder, file)
+
+    def _suffix(self, row: RateRow) -> str:
+        if row is self.table[-1]:
+            return "ensemble"
+        return f"rate{'s' if len(row.rates) > 1 else ''}_" + "_".join(f"{rate:g}" for rate in row.rates)
+
+    def _write(self, trainer: pl.Trainer, folder: Path, file: ScoreFile) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        scores = free_path(folder / "scores.npz")
+        save_scores(scores, file)
+        rows = [{"rates": rates_of(row), "views": row.num_views, **metrics_of(row)} for row in self.table]
+        write_rows(scores.with_name(scores.name.replace("scores", "ensemble").replace(".npz", ".csv")), rows)
+        show(self.table, f"{len(file.videos)} test videos, {self.reduction} over views · {scores}")
+        per_class = self._per_class(file)
+        columns = list(per_class[0])
+        write_rows(scores.with_name(scores.name.replace("scores", "per_class").replace(".npz", ".csv")), per_class)
+        for logger in trainer.loggers:
+            if hasattr(logger, "log_table"):
+                logger.log_table("test/per_class", columns=columns, data=[list(row.values()) for row in per_class])
+                logger.log_table(
+                    "test/ensemble",
+                    columns=["rates", "views", *metrics_of(self.table[0])],
+                    data=[[rates_of(row), row.num_views, *metrics_of(row).values()] for row in self.table],
+                )
+
+    def _per_class(self, file: ScoreFile) -> list[dict[str, Any]]:
+        """A row a label: positives, and the average precision at each rate and for all."""
+        rows: list[dict[str, Any]] = [
+            {"label": name, "positives": int(count)}
+            for name, count in zip(file.label_names, file.labels.sum(0), strict=True)
+        ]
+        weights = None if self.rate_weights is None else view_weights(file.view_rates, self.rate_weights)
+        rates = list(dict.fromkeys(file.view_rates.tolist()))
+        chosen = {f"rate_{rate:g}": file.view_rates == rate for rate in rates}
+        chosen["all"] = torch.ones_like(file.view_rates, dtype=torch.bool)
+        for name, views in chosen.items():
+            preds = reduce_views(
+                file.logits[:, views],
+                reduction=self.reduction,
+                weights=None if weights is None else weights[views],
+                single_label=file.single_label,
+            )
+            for row, value in zip(rows, average_precision(preds, file.labels).tolist(), strict=True):
+                row[name] = value
+        return rows

@@ -1,0 +1,107 @@
+"""Stage 2 of the papers: the backbone stays as stage 1 left it, the head learns clips at several rates.
+
+Algorithm 1 of Zhang, Li, Marsic (https://arxiv.org/abs/2009.07420v1). The division of labour: this callback loads, freezes
+and checks; `data.train_rates` chooses the rates; `model.optimizer` the learning rate.
+"""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+
+class SpeedInvariantTuning(pl.Callback):
+    """Start from the weights of stage 1, freeze the backbone for the whole fit, train the rest.
+
+    The backbone's weights and batch statistics stay bit-equal: it takes no gradient, stays in eval mode after every
+    `train()` and runs without a graph. Resuming (`fit --ckpt_path`) continues stage 2; `init_from` is not needed for it.
+
+    Args:
+        init_from: checkpoint of stage 1.
+        rates: downsampling rates to tune at; must be those of the data's `train_rates`.
+        reinit_head: start from a fresh head instead of stage 1's.
+
+    Raises:
+        ValueError: at the start of the fit: rates of data and callback differ, the checkpoint is missing, lacks weights, or
+            has other labels; the module has no `backbone` that can be frozen; the optimiser holds frozen parameters.
+    """
+
+    def __init__(self, init_from: Path, rates: Sequence[float] = (2, 4, 8), reinit_head: bool = False) -> None:
+        if not rates or min(rates) <= 0:
+            raise ValueError(f"rates must be positive and at least one, got {list(rates)}")
+        self.init_from, self.rates, self.reinit_head = Path(init_from), sorted(map(float, rates)), reinit_head
+        self._waiting = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Load and freeze before the strategy wraps the module, so that no process waits for frozen gradients."""
+        if stage != "fit":
+            return
+        self._check_rates(trainer)
+        backbone = getattr(pl_module, "backbone", None)
+        if not hasattr(backbone, "freeze"):
+            raise ValueError(
+                f"SpeedInvariantTuning needs {type(pl_module).__name__}.backbone to be a networks.Backbone, "
+                f"got {type(backbone).__name__}; wrap the network in one"
+            )
+        self._waiting = not self.init_from.is_file()  # a fit that is resumed does not need it: known only later
+        if not self._waiting:
+            self._load(pl_module)
+        backbone.freeze()  # type: ignore[union-attr]
+        # Lightning warns of modules in eval mode, which is what freezing is for
+        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+
+    def _check_rates(self, trainer: pl.Trainer) -> None:
+        theirs = getattr(getattr(trainer, "datamodule", None), "train_rates", None)
+        if theirs is not None and sorted(map(float, theirs)) != self.rates:
+            raise ValueError(
+                f"SpeedInvariantTuning has rates {_plain(self.rates)}, the data have train_rates {_plain(theirs)}; make them "
+                "equal: --data.train_rates and the callback's rates"
+            )
+
+    def _load(self, pl_module: pl.LightningModule) -> None:
+        checkpoint = torch.load(self.init_from, map_location="cpu", weights_only=True)
+        state: dict[str, torch.Tensor] = checkpoint.get("state_dict", checkpoint)
+        try:
+            pl_module.on_load_checkpoint(checkpoint)  # refuses other labels
+        except ValueError as error:
+            raise ValueError(f"init_from {self.init_from}: {error}") from error
+        if self.reinit_head:
+            state = {key: value for key, value in state.items() if key.startswith("backbone.")}
+        ours = pl_module.state_dict()
+        wanted = {key for key in ours if not self.reinit_head or key.startswith("backbone.")}
+        wrong = sorted(key for key in wanted & state.keys() if ours[key].shape != state[key].shape)
+        if wanted != state.keys() or wrong:
+            raise ValueError(
+                f"init_from: {self.init_from} does not fit the model: missing {sorted(wanted - state.keys())[:3]}, "
+                f"unexpected {sorted(state.keys() - wanted)[:3]}, other shape {wrong[:3]}; give the model the config of "
+                "stage 1, or set reinit_head: true to take the backbone alone"
+            )
+        pl_module.load_state_dict(state, strict=False)
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """A resumed fit takes its weights from its own checkpoint."""
+        self._waiting = False
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to start from nothing, and an optimiser that would decay or move frozen parameters."""
+        if self._waiting:
+            raise ValueError(
+                f"init_from: checkpoint {self.init_from} does not exist; run stage 1 first, or give its checkpoint with "
+                "--trainer.callbacks.init_from PATH"
+            )
+        frozen = {id(parameter) for parameter in pl_module.backbone.parameters()}  # type: ignore[union-attr]
+        held = [p for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]]
+        if any(id(parameter) in frozen for parameter in held):
+            raise ValueError(
+                f"the optimiser of {type(pl_module).__name__} holds parameters of the frozen backbone; give it only those "
+                "with requires_grad in configure_optimizers"
+            )
+
+
+def _plain(rates: Sequence[Any]) -> list[float | int]:
+    return [int(rate) if float(rate).is_integer() else float(rate) for rate in rates]

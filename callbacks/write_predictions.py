@@ -1,0 +1,97 @@
+"""Scores of `predict` as JSON and CSV: for whole videos, and as curves over time."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as pl
+import torch
+
+from callbacks.files import free_path, gather_dict, write_rows
+from metrics import Reduction, reduce_views
+
+
+class WritePredictions(pl.Callback):
+    """Write predictions.json, predictions.csv and curves.csv; each video once, on any number of processes.
+
+    A video's score is the ensemble over the data's `test_views`, as `MultiRateEnsemble` scores it; a point of its curve
+    is the mean over rates of one central clip around that instant.
+
+    Args:
+        output: folder of the files; the log folder of the run by default. Files of earlier runs are never overwritten.
+        reduction: as in `MultiRateEnsemble`.
+    """
+
+    def __init__(self, output: Path | None = None, reduction: Reduction = "mean") -> None:
+        self.output = output
+        self.reduction: Reduction = reduction
+
+    def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start empty."""
+        self._records: dict[int, dict[str, Any]] = {}
+
+    def on_predict_batch_end(
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
+    ) -> None:
+        """Reduce the views of each video."""
+        single_label = bool(getattr(pl_module, "single_label", False))
+        for video, logits in zip(batch.videos, outputs["logits"].cpu(), strict=True):
+            if video.error:
+                self._records[video.index] = {"error": video.error}
+                continue
+            rates, scored = torch.from_numpy(video.plan.rates), video.plan.num_scored
+
+            def reduce(views: torch.Tensor, logits: torch.Tensor = logits) -> list[float]:
+                preds = reduce_views(logits[None, views], reduction=self.reduction, single_label=single_label)
+                return [round(value, 6) for value in preds[0].tolist()]
+
+            view = torch.arange(len(rates))
+            record: dict[str, Any] = {"scores": reduce(view < scored), "rates": {}, "curve": []}
+            for rate in dict.fromkeys(rates.tolist()):
+                record["rates"][f"{rate:g}"] = reduce((view < scored) & (rates == rate))
+            points = video.plan.points.tolist()
+            for point, time in enumerate(points):
+                record["curve"].append((time, reduce((view >= scored) & ((view - scored) % len(points) == point))))
+            self._records[video.index] = record
+
+    def on_predict_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gather and write."""
+        records = gather_dict(self._records)
+        log_dir = trainer.log_dir  # a broadcast: every process asks
+        if not trainer.is_global_zero or not records or trainer.fast_dev_run:
+            return
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        names: list[str] = data.label_names
+        folder = Path(self.output or log_dir or trainer.default_root_dir)
+        folder.mkdir(parents=True, exist_ok=True)
+        path = free_path(folder / "predictions.json")
+        videos, table, curves = [], [], []
+        for number, record in sorted(records.items()):
+            name = data.videos["predict"][number].name
+            if "error" in record:
+                videos.append({"video": name, "error": record["error"]})
+                continue
+            ranked = sorted(range(len(names)), key=lambda k: -record["scores"][k])
+            scores = [
+                {
+                    "label": names[k],
+                    "score": record["scores"][k],
+                    **{f"rate_{rate}": values[k] for rate, values in record["rates"].items()},
+                }
+                for k in ranked
+            ]
+            curve = [{"time": time, **dict(zip(names, values, strict=True))} for time, values in record["curve"]]
+            videos.append({"video": name, "scores": scores, "curve": curve})
+            table += [{"video": name, **row} for row in scores]
+            curves += [{"video": name, **point} for point in curve]
+        path.write_text(json.dumps(videos, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        for rows, kind in ((table, "predictions"), (curves, "curves")):
+            if rows:
+                write_rows(path.with_name(path.name.replace("predictions", kind).replace(".json", ".csv")), rows)
+        print(f"predictions of {len(videos)} videos: {path}")

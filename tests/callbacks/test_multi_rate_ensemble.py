@@ -1,0 +1,104 @@
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score
+
+from cli import main
+from metrics import load_scores
+from tests.conftest import EXPERIMENTS, LABELS, ROOT, SPLITS, Run
+
+VIEWS = "--data.test_views={2: [2, 2], 4: [3, 1], 8: [1, 2]}"
+TEST = EXPERIMENTS / "multi_rate_test.yaml"
+
+
+def literal_map(logits: np.ndarray, labels: np.ndarray) -> float:
+    preds = (1 / (1 + np.exp(-logits.astype(np.float64)))).mean(1)
+    return float(np.mean([average_precision_score(labels[:, k], preds[:, k]) for k in range(5) if labels[:, k].any()]))
+
+
+def test_table_file_and_logs_agree_with_the_literal_formula(run: Run, stage1: Path, tmp_path: Path) -> None:
+    cli = run("test", f"--ckpt_path={stage1}", VIEWS, configs=(TEST,))
+    (path,) = (tmp_path / "run").rglob("scores.npz")
+    file = load_scores(path)
+    assert file.videos == [f"test_{n}.mp4" for n in range(SPLITS["test"])] and file.label_names == LABELS
+    assert file.view_rates.tolist() == [2] * 4 + [4] * 3 + [8] * 2
+    logits, labels, rates = file.logits.numpy(), file.labels.numpy(), file.view_rates.numpy()
+    logged = {key: float(value) for key, value in cli.trainer.logged_metrics.items()}
+    for name, chosen in {
+        "rate_2": [2],
+        "rate_4": [4],
+        "rate_8": [8],
+        "rates_2_4": [2, 4],
+        "rates_2_8": [2, 8],
+        "rates_4_8": [4, 8],
+        "ensemble": [2, 4, 8],
+    }.items():
+        expected = literal_map(logits[:, np.isin(rates, chosen)], labels)
+        assert logged[f"test/map_{name}"] == pytest.approx(expected, abs=1e-6), name
+    assert logged["test/map"] == pytest.approx(logged["test/map_ensemble"], abs=1e-7)
+    with path.with_name("per_class.csv").open() as rows:
+        per_class = list(csv.DictReader(rows))
+    assert [row["label"] for row in per_class] == LABELS
+    assert [int(row["positives"]) for row in per_class] == labels.sum(0).tolist()
+    with path.with_name("ensemble.csv").open() as rows:
+        assert [row["rates"] for row in csv.DictReader(rows)] == ["2", "4", "8", "2+4", "2+8", "4+8", "2+4+8"]
+
+
+def test_score_file_is_evaluated_again_without_videos(
+    run: Run, stage1: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("test", f"--ckpt_path={stage1}", VIEWS, configs=(TEST,))
+    (path,) = (tmp_path / "run").rglob("scores.npz")
+    capsys.readouterr()
+    main(["evaluate", str(path), "--reduction=max", "--rates=[2,8]"])
+    shown = capsys.readouterr().out
+    file = load_scores(path)
+    preds = file.logits[:, [0, 1, 2, 3, 7, 8]].double().sigmoid().amax(1).numpy()
+    labels = file.labels.numpy()
+    expected = np.mean([average_precision_score(labels[:, k], preds[:, k]) for k in range(5) if labels[:, k].any()])
+    assert f"{100 * expected:.2f}" in shown and "2+8" in shown
+    with pytest.raises(ValueError, match=r"has no views of rate 3; it has rates \[2\.0, 4\.0, 8\.0\]"):
+        main(["evaluate", str(path), "--rates=[3]"])
+
+
+def test_earlier_scores_are_never_overwritten(run: Run, stage1: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        run("test", f"--ckpt_path={stage1}", f"--trainer.callbacks.output={tmp_path / 'out'}", configs=(TEST,))
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == sorted(
+        f"{kind}{n}.{end}"
+        for kind, end in (("scores", "npz"), ("ensemble", "csv"), ("per_class", "csv"))
+        for n in ("", "-1")
+    )
+
+
+def test_weights_must_name_every_rate(run: Run, stage1: Path) -> None:
+    with pytest.raises(ValueError, match="rate_weights has no weight for rate 8"):
+        run("test", f"--ckpt_path={stage1}", VIEWS, "--trainer.callbacks.rate_weights={2: 1, 4: 1}", configs=(TEST,))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("processes", [2, 3])
+def test_equal_on_several_processes_with_a_count_that_does_not_divide(
+    run: Run, stage1: Path, tmp_path: Path, processes: int
+) -> None:
+    run("test", f"--ckpt_path={stage1}", VIEWS, f"--trainer.callbacks.output={tmp_path / 'one'}", configs=(TEST,))
+    command = [
+        *(sys.executable, str(ROOT / "cli.py"), "test"),
+        *("-c", str(tmp_path / "shared.yaml"), "-c", str(tmp_path / "base.yaml"), "-c", str(TEST)),
+        f"--ckpt_path={stage1}",
+        VIEWS,
+        f"--trainer.callbacks.output={tmp_path / 'many'}",
+        f"--trainer.devices={processes}",
+        "--trainer.strategy=ddp",
+    ]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, many = load_scores(tmp_path / "one" / "scores.npz"), load_scores(tmp_path / "many" / "scores.npz")
+    assert many.videos == one.videos
+    assert np.array_equal(one.logits.numpy(), many.logits.numpy())
+    assert (tmp_path / "one" / "ensemble.csv").read_text() == (tmp_path / "many" / "ensemble.csv").read_text()
