@@ -40,11 +40,11 @@ class VideoCLI(LightningCLI):
         config = self.config[str(self.subcommand)] if self.subcommand else self.config
         root = Path(config.trainer.default_root_dir or "runs")
         config.trainer.default_root_dir = str(root)
-        loggers = config.trainer.logger if isinstance(config.trainer.logger, list) else [config.trainer.logger]
-        for part in [*loggers, *(config.trainer.callbacks or [])]:
-            for name in ("save_dir", "dirpath"):
-                if isinstance(part, jsonargparse.Namespace) and part.get("init_args", {}).get(name):
-                    part.init_args[name] = str(root / part.init_args[name])
+        for parts in (config.trainer.logger, config.trainer.callbacks):
+            for part in parts if isinstance(parts, list) else [parts]:
+                for name in ("save_dir", "dirpath"):
+                    if isinstance(part, jsonargparse.Namespace) and part.get("init_args", {}).get(name):
+                        part.init_args[name] = str(root / part.init_args[name])
 
 
 def main(args: ArgsType = None, run: bool = True) -> VideoCLI | None:

@@ -22,7 +22,7 @@ class LogConfig(SaveConfigCallback):
         """Write the file and update the W&B run."""
         if trainer.fast_dev_run or self._folder is None:
             return
-        folder = Path(self._folder)
+        folder, stage = Path(self._folder), str(trainer.state.fn.value if trainer.state.fn else stage)
         folder.mkdir(parents=True, exist_ok=True)
         path = folder / f"{Path(self.config_filename).stem}_{stage}.yaml"
         self.parser.save(self.config, path, skip_none=False, overwrite=True, multifile=False)

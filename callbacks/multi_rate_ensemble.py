@@ -104,8 +104,12 @@ class MultiRateEnsemble(pl.Callback):
             unlabelled=self.unlabelled,
         )
         for row in self.table:
+            rates = "_".join(f"{rate:g}" for rate in row.rates)
+            name = f"rate_{rates}" if len(row.rates) == 1 else f"rates_{rates}"
             for metric, value in metrics_of(row).items():
-                pl_module.log(f"test/{metric}_{self._suffix(row)}", value)
+                pl_module.log(f"test/{metric}_{name}", value)
+        for metric, value in metrics_of(self.table[-1]).items():
+            pl_module.log(f"test/{metric}_ensemble", value)
         listing = "\n".join(f"  {names[number]}: {reason}" for number, reason in sorted(errors.items()))
         if errors:
             rank_zero_warn(
@@ -123,11 +127,6 @@ class MultiRateEnsemble(pl.Callback):
                 single_label=single_label,
             )
             self._write(trainer, folder, file)
-
-    def _suffix(self, row: RateRow) -> str:
-        if row is self.table[-1]:
-            return "ensemble"
-        return f"rate{'s' if len(row.rates) > 1 else ''}_" + "_".join(f"{rate:g}" for rate in row.rates)
 
     def _write(self, trainer: pl.Trainer, folder: Path, file: ScoreFile) -> None:
         folder.mkdir(parents=True, exist_ok=True)

@@ -169,7 +169,7 @@ class ViewBatch:
         num_views = max((len(v.rows) for v in self.videos if not v.error), default=self.num_views)
         out = logits.new_full((len(self.videos), num_views, logits.shape[-1]), -torch.inf)
         ready = [place for place, video in enumerate(self.videos) if not video.error]
-        out[ready] = logits.view(len(ready), num_views, -1)
+        out[ready] = logits.view(len(ready), num_views, logits.shape[-1])
         return out
 
 

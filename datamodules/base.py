@@ -1,6 +1,7 @@
 """Loaders, rates and device-side normalisation that all data sets share."""
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from functools import partial
 from pathlib import Path
@@ -181,7 +182,10 @@ class VideoDataModule(pl.LightningDataModule, ABC):
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Fixed views of the validation videos; none if the data set has no validation split."""
-        return self._view_loader("val", self.val_views) if self.videos.get("val") else []
+        if not self.videos.get("val"):
+            warnings.filterwarnings("ignore", message="Total length of `list` across ranks is zero")
+            return []
+        return self._view_loader("val", self.val_views)
 
     def test_dataloader(self) -> DataLoader[Any]:
         """All test views of each test video."""

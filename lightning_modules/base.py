@@ -1,6 +1,7 @@
 """Steps, loss, scores and optimiser that all methods share; no architecture."""
 
 import os
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -51,7 +52,9 @@ class MultiLabelModule(pl.LightningModule, ABC):
         super().__init__()
         if num_labels < 1:
             raise ValueError(f"num_labels must be at least 1, got {num_labels}")
-        self.save_hyperparameters(logger=False)
+        with warnings.catch_warnings():  # of modules among them: they are taken out in the next lines
+            warnings.simplefilter("ignore", UserWarning)
+            self.save_hyperparameters(logger=False)
         for name, value in list(self.hparams.items()):
             if isinstance(value, nn.Module) or callable(value):  # built in Python: not loadable with weights_only
                 self.hparams.pop(name)

@@ -1,5 +1,6 @@
 """A tiny annotated data set, and the command line to run it."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,9 +66,8 @@ def settings(folder: Path) -> dict[str, object]:
 Run = Callable[..., VideoCLI]
 
 
-@pytest.fixture
-def run(tiny: Path, tmp_path: Path) -> Run:
-    """Run the command line on the tiny set on one CPU process, with a CSV logger, in a folder of its own."""
+def write_configs(tiny: Path, folder: Path) -> list[Path]:
+    """The shipped trainer.yaml, and over it the tiny set on one CPU process with a CSV logger."""
     data = {"class_path": "AnnotatedVideosDataModule", "init_args": settings(tiny)}
     trainer = {
         "accelerator": "cpu",
@@ -76,30 +76,45 @@ def run(tiny: Path, tmp_path: Path) -> Run:
         "max_epochs": 1,
         "log_every_n_steps": 1,
         "enable_model_summary": False,
-        "default_root_dir": str(tmp_path / "run"),
+        "default_root_dir": str(folder / "run"),
         "logger": {"class_path": "CSVLogger", "init_args": {"save_dir": ".", "name": ""}},
     }
     head = {"num_observations": 6, "width": 8, "groups": 4}
     backbone = {"class_path": "SmallResNet3D", "init_args": {"widths": [4, 8]}}
     model = {"class_path": "ActivitySpecific", "init_args": {"backbone": backbone, **head}}
-    shared, base = tmp_path / "shared.yaml", tmp_path / "base.yaml"
+    shared, base = folder / "shared.yaml", folder / "base.yaml"
     shared.write_text(yaml.safe_dump({"trainer": str(ROOT / "configs" / "trainer.yaml")}))
     base.write_text(yaml.safe_dump({"seed_everything": 0, "trainer": trainer, "model": model, "data": data}))
+    return [shared, base]
 
-    def command(subcommand: str, *args: str, configs: tuple[str | Path, ...] = ()) -> VideoCLI:
-        files = [word for config in (shared, base, *configs) for word in ("-c", str(config))]
-        done = main([subcommand, *files, *args])
-        assert done is not None
-        return done
 
-    return command
+def command(subcommand: str, configs: list[Path], *args: str) -> VideoCLI:
+    """Run the command line with some configs laid over each other."""
+    done = main([subcommand, *(word for config in configs for word in ("-c", str(config))), *args])
+    assert done is not None
+    return done
 
 
 @pytest.fixture
-def stage1(run: Run, tmp_path: Path) -> Path:
-    """Checkpoint of one epoch of stage 1."""
-    run("fit", f"--trainer.default_root_dir={tmp_path / 'stage1'}")
-    return tmp_path / "stage1" / "checkpoints" / "last.ckpt"
+def run(tiny: Path, tmp_path: Path) -> Run:
+    """Run the command line on the tiny set in a folder of its own: `run("fit", "--key=value", configs=(...))`."""
+    base = write_configs(tiny, tmp_path)
+    return lambda subcommand, *args, configs=(): command(subcommand, [*base, *configs], *args)
+
+
+@pytest.fixture(scope="session")
+def trained(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Checkpoint of one epoch of stage 1, shared by all tests."""
+    folder = tmp_path_factory.mktemp("stage1")
+    command("fit", write_configs(tiny, folder))
+    return folder / "run" / "checkpoints" / "last.ckpt"
+
+
+@pytest.fixture
+def stage1(trained: Path, tmp_path: Path) -> Path:
+    """A copy of that checkpoint, to read, change or remove."""
+    (tmp_path / "stage1").mkdir()
+    return Path(shutil.copy(trained, tmp_path / "stage1" / "last.ckpt"))
 
 
 def weights(path: Path) -> dict[str, torch.Tensor]:

@@ -67,7 +67,7 @@ def test_score_file_is_evaluated_again_without_videos(
 
 def test_earlier_scores_are_never_overwritten(run: Run, stage1: Path, tmp_path: Path) -> None:
     for _ in range(2):
-        run("test", f"--ckpt_path={stage1}", f"--trainer.callbacks.output={tmp_path / 'out'}", configs=(TEST,))
+        run("test", f"--ckpt_path={stage1}", VIEWS, f"--trainer.callbacks.output={tmp_path / 'out'}", configs=(TEST,))
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == sorted(
         f"{kind}{n}.{end}"

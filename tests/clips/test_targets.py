@@ -58,7 +58,7 @@ def test_video_without_labels_gives_zeros(target: Target) -> None:
 
 def test_video_target_is_the_whole_video_and_bad_arguments_are_named() -> None:
     assert VIDEO.clip_labels(6.0, 7.0, 4, "video").tolist() == [1, 1, 0, 1]
-    with pytest.raises(ValueError, match="target must be one of .*, got 'union'"):
+    with pytest.raises(ValueError, match=r"target must be one of .*, got 'union'"):
         VIDEO.clip_labels(0.0, 1.0, 4, "union")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must not end before it starts"):
         VIDEO.clip_labels(2.0, 1.0, 4, "overlap")
