@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ run in another way; it needs no video (see `evaluate --help`)."""
 
 # Lightning 2.6 calls what jsonargparse deprecates; users of this command can do nothing about it.
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")  # nor about what it calls of torch
 
 
 class VideoCLI(LightningCLI):

@@ -20,7 +20,7 @@ class LogConfig(SaveConfigCallback):
 
     def save_config(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Write the file and update the W&B run."""
-        if trainer.fast_dev_run or self._folder is None:
+        if getattr(trainer, "fast_dev_run", False) or self._folder is None:
             return
         folder, stage = Path(self._folder), str(trainer.state.fn.value if trainer.state.fn else stage)
         folder.mkdir(parents=True, exist_ok=True)

@@ -115,7 +115,7 @@ class MultiRateEnsemble(pl.Callback):
             rank_zero_warn(
                 f"{len(errors)} of {len(names)} test videos cannot be read and count as scored lowest:\n{listing}"
             )
-        if trainer.is_global_zero and not trainer.fast_dev_run:
+        if trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
             folder = Path(self.output or trainer.log_dir or trainer.default_root_dir)
             file = ScoreFile(
                 index=index,

@@ -64,7 +64,7 @@ class WritePredictions(pl.Callback):
         """Gather and write."""
         records = gather_dict(self._records)
         log_dir = trainer.log_dir  # a broadcast: every process asks
-        if not trainer.is_global_zero or not records or trainer.fast_dev_run:
+        if not trainer.is_global_zero or not records or getattr(trainer, "fast_dev_run", False):
             return
         data = trainer.datamodule  # type: ignore[attr-defined]
         names: list[str] = data.label_names

@@ -102,7 +102,7 @@ class TrainClips(_Videos, Dataset[dict[str, Any]]):
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
         """`clips` uint8 (1, C, T, H, W), `labels` float32 (K,), `index`, `rate`, `broken` {name: reason}."""
         broken: dict[str, str] = {}
-        for number in range(draw.index, draw.index + len(self)):
+        for number in range(draw.number, draw.number + len(self)):
             try:
                 clips, labels = self._clip(number % len(self), draw)
             except VideoError as error:

@@ -10,9 +10,9 @@ RatePer = Literal["batch", "clip"]
 
 
 class Draw(NamedTuple):
-    """One training clip: the video, the rate, and the key from which all of the clip's random choices follow."""
+    """One training clip: the video's number, the rate, and the key from which all its random choices follow."""
 
-    index: int
+    number: int
     rate: float
     key: tuple[int, ...]
 

@@ -5,7 +5,7 @@ A clip of T frames at downsampling rate r shows the instants `start + i * r / fp
 4 covers the same seconds in a 15, 24 or 30 fps file and in one of variable frame rate.
 """
 
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +30,7 @@ def span(num_frames: int, rate: float, fps: float) -> float:
     return (num_frames - 1) * rate / fps
 
 
-def on_screen(times: Array, instants: Array) -> Numbers:
+def on_screen(times: Array, instants: NDArray[np.floating[Any]]) -> Numbers:
     """Number of the frame on screen at each instant.
 
     Args:
@@ -104,7 +104,7 @@ def uniform_starts(times: Array, seconds: float, positions: int) -> Array:
     if positions < 1:
         raise ValueError(f"positions must be at least 1, got {positions}")
     last = last_start(times, seconds)
-    wanted = np.array([last / 2]) if positions == 1 else np.linspace(0.0, last, positions)
+    wanted = np.array([last / 2] if positions == 1 else np.linspace(0.0, last, positions), dtype=np.float64)
     return times[on_screen(times, wanted)]
 
 

@@ -40,7 +40,7 @@ class AnnotatedVideosDataModule(VideoDataModule):
         unknown = sorted({rows[0].split for rows in self.annotations.rows.values()} - {"", "train", "val", "test"})
         if unknown and splits is None:
             raise ValueError(f"{annotations}: unknown split {unknown[0]!r}; expected train, val or test")
-        self.splits = {split: read_list(path) for split, path in (splits or {}).items()}
+        self.splits: dict[str, list[str]] = {split: read_list(path) for split, path in (splits or {}).items()}
         check_disjoint(self.splits)
 
     def read_split(self, split: Split) -> list[Video]:

@@ -14,6 +14,7 @@ from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
+from torchmetrics import Metric
 
 from metrics import VideoMeanAveragePrecision, VideoTopK, reduce_views
 
@@ -126,6 +127,7 @@ class MultiLabelModule(pl.LightningModule, ABC):
     def _update(self, metrics: nn.ModuleDict, batch: Any, logits: Tensor) -> None:
         preds = reduce_views(logits, single_label=self.single_label)
         for name, metric in metrics.items():
+            assert isinstance(metric, Metric)
             metric.update(batch.index, preds, batch.labels)
             self.log(name, metric, on_step=False, on_epoch=True, prog_bar=name == "val/map", batch_size=len(preds))
 
@@ -157,13 +159,14 @@ def check_labels(checkpoint: dict[str, Any], num_labels: int, label_names: list[
     theirs, names = checkpoint.get("num_labels", num_labels), checkpoint.get("label_names", [])
     if theirs != num_labels:
         raise ValueError(
-            f"the checkpoint scores {theirs} labels, the data have {num_labels}; use the data that it was trained on, or train anew"
+            f"the checkpoint scores {theirs} labels, the data have {num_labels}; use the data that it was trained on, or "
+            "train anew"
         )
     if names and label_names and names != label_names:
         first = next(k for k, (a, b) in enumerate(zip(names, label_names, strict=True)) if a != b)
         raise ValueError(
-            f"the checkpoint calls label {first} {names[first]!r}, the data call it {label_names[first]!r}; give the data the "
-            "label file of the training"
+            f"the checkpoint calls label {first} {names[first]!r}, the data call it {label_names[first]!r}; give the data "
+            "the label file of the training"
         )
 
 

@@ -29,7 +29,7 @@ def test_ranks_draw_the_same_rates_and_disjoint_videos(world_size: int) -> None:
     seen: list[int] = []
     for step in zip(*ranks, strict=True):
         assert len({batch[0].rate for batch in step}) == 1
-        seen += [draw.index for batch in step for draw in batch]
+        seen += [draw.number for batch in step for draw in batch]
     assert len(seen) == len(set(seen)) == 37 // (4 * world_size) * 4 * world_size
 
 
@@ -55,7 +55,7 @@ def test_every_clip_of_a_run_has_a_key_of_its_own() -> None:
     for epoch in range(2):
         batches.set_epoch(epoch)
         draws = [draw for batch in batches for draw in batch]
-        assert np.bincount([draw.index for draw in draws]).tolist() == [3] * 6
+        assert np.bincount([draw.number for draw in draws]).tolist() == [3] * 6
         keys += [draw.key for draw in draws]
     assert len(set(keys)) == len(keys) == 36
 

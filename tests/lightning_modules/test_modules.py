@@ -74,7 +74,7 @@ def test_schedules_follow_their_formulas() -> None:
         schedule = kind(optimizer, 20, **arguments)  # type: ignore[arg-type]
         values = []
         for _ in range(20):
-            values.append(schedule.get_last_lr()[0])
+            values.append(float(schedule.get_last_lr()[0]))
             optimizer.step()
             schedule.step()
         return values
@@ -111,7 +111,7 @@ def test_a_subclass_needs_only_a_constructor_and_forward(tmp_path: Path) -> None
     module = Mine(3)
     module.log = lambda *args, **kwargs: None  # type: ignore[method-assign]
     loss = module.training_step({"clips": torch.rand(2, 1, 3, 4, 32, 32), "labels": torch.ones(2, 3)}, 0)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]
     assert module.head.weight.grad is not None and module.hparams == {
         "num_labels": 3,
         "scheduler": None,

@@ -1,0 +1,1 @@
+"""Measurements: the demo, and speed as ratios within one run."""
