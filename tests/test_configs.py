@@ -1,0 +1,72 @@
+"""Every shipped config builds what it says."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from cli import main
+from tests.conftest import ROOT
+
+CONFIGS = ROOT / "configs"
+STAGE1 = sorted((CONFIGS / "experiments").glob("*_average_pooling.yaml")) + sorted(
+    (CONFIGS / "experiments").glob("*_activity_specific.yaml")
+)
+OVERLAYS = [path for path in sorted((CONFIGS / "experiments").glob("*.yaml")) if path not in STAGE1]
+ABLATIONS = sorted((CONFIGS / "ablations").glob("*.yaml"))
+
+
+def build(folder: Path, *configs: Path) -> Any:
+    """Model, data and trainer of some configs laid over each other, without the loggers."""
+    quiet = folder / "quiet.yaml"
+    quiet.write_text(yaml.safe_dump({"trainer": {"logger": False, "accelerator": "cpu", "precision": "32-true"}}))
+    files = [word for config in (*configs, quiet) for word in ("--config", str(config))]
+    return main([*files, f"--trainer.default_root_dir={folder}"], run=False)
+
+
+def shapes(head: Any) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of all tensors of a head."""
+    return {name: tuple(value.shape) for name, value in head.state_dict().items()}
+
+
+@pytest.mark.parametrize("path", STAGE1, ids=lambda path: path.stem)
+def test_stage_1_builds(path: Path, tmp_path: Path) -> None:
+    cli = build(tmp_path, path)
+    assert cli.model.num_labels == cli.datamodule.num_labels == len(cli.datamodule.label_names)
+    assert cli.datamodule.train_rates == [4]
+    names = {type(callback).__name__ for callback in cli.trainer.callbacks}
+    assert {"ModelCheckpoint", "RateProgressBar", "BrokenVideos", "WritePredictions"} <= names
+
+
+@pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
+def test_overlay_builds_and_keeps_the_callbacks_of_the_trainer(path: Path, tmp_path: Path) -> None:
+    cli = build(tmp_path, CONFIGS / "experiments" / "tempo_shapes_activity_specific.yaml", path)
+    assert "ModelCheckpoint" in {type(callback).__name__ for callback in cli.trainer.callbacks}
+    chosen = yaml.safe_load(path.read_text()).get("data", {}).get("init_args", {})
+    for name, value in chosen.items():
+        found = getattr(cli.datamodule, name)
+        assert found == ({k: tuple(v) for k, v in value.items()} if isinstance(value, dict) else value)
+
+
+@pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
+def test_ablation_changes_what_it_names(path: Path, tmp_path: Path) -> None:
+    method = "average_pooling" if path.stem.endswith("_attention") else "activity_specific"
+    base = CONFIGS / "experiments" / f"tempo_shapes_{method}.yaml"
+    changed = build(tmp_path, base, path)
+    chosen = yaml.safe_load(path.read_text())
+    for name, value in chosen.get("model", {}).get("init_args", {}).items():
+        assert changed.model.hparams[name] == value
+    if "model" in chosen:  # the switch reaches the network
+        assert shapes(changed.model.head) != shapes(build(tmp_path, base).model.head)
+    for name, value in chosen.get("data", {}).get("init_args", {}).items():
+        found = getattr(changed.datamodule, name)
+        assert found == ({k: tuple(v) for k, v in value.items()} if isinstance(value, dict) else value)
+
+
+def test_papers_30_views(tmp_path: Path) -> None:
+    for name in ("experiments/multi_rate_test", "ablations/two_rates_test", "ablations/one_rate_test"):
+        views = build(
+            tmp_path, CONFIGS / "experiments" / "tempo_shapes_activity_specific.yaml", CONFIGS / f"{name}.yaml"
+        )
+        assert sum(positions * crops for positions, crops in views.datamodule.test_views.values()) == 30
