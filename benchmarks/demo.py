@@ -19,7 +19,7 @@ from rich.table import Table
 from callbacks import MultiRateEnsemble
 from callbacks.ensemble_table import rates_of
 from cli import main as cli
-from clips.tempo_shapes import TEMPO_OF_LABEL
+from clips.shapes import TEMPO_OF_LABEL
 from metrics import RateRow
 
 matplotlib.use("Agg")

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any, Literal
 
-from clips import tempo_shapes
+from clips import shapes
 from clips.targets import Video
 from datamodules.annotations import read_annotations
 from datamodules.base import Split, VideoDataModule
@@ -27,14 +27,14 @@ class TempoShapesDataModule(VideoDataModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.label_names = list(tempo_shapes.LABELS)
+        self.label_names = list(shapes.LABELS)
         self.folder = root / size
         self.size: Literal["tiny", "demo", "full"] = size
         self.data_seed = data_seed
 
     def prepare_data(self) -> None:
         """Write the videos that are not there yet; a folder of another seed or version is an error."""
-        tempo_shapes.write(self.folder, self.size, self.data_seed)
+        shapes.write(self.folder, self.size, self.data_seed)
 
     def read_split(self, split: Split) -> list[Video]:
         """The videos of a split."""

@@ -33,40 +33,44 @@ class _ResidualBlock(nn.Module):
 class SmallResNet3D(Backbone):
     """Residual 3D network for small clips on few cores.
 
-    Space is reduced by 4 in the first convolution, because pixels are what costs, and by 2 in each stage between the
-    first and the last. Time is reduced once, by 2, in the last stage, so that the direction of a motion is seen at
-    the frame rate of the clip by all the layers before it. It is ours, for experiments without a GPU; for results to
-    compare with the papers take a pretrained backbone.
+    The first two widths are a stem of two convolutions, which reduces space by 4, because pixels are what costs; each
+    further width is a stage of residual blocks, which reduces space by 2, the last one time instead. So the direction
+    of a motion is seen at the frame rate of the clip by all the layers before it. It is ours, for experiments without
+    a GPU; for results to compare with the papers take a pretrained backbone.
 
     Args:
-        widths: Channels of each stage; the last is `num_features`.
+        widths: Channels of the two convolutions of the stem and of each stage; the last is `num_features`.
         blocks: Residual blocks in each stage.
         in_channels: Colour channels of the clips.
 
     Raises:
-        ValueError: If there is no stage, or a number is below 1.
+        ValueError: If there are fewer than two widths, or a number is below 1.
     """
 
     def __init__(self, widths: Sequence[int] = (16, 32, 64, 128), *, blocks: int = 1, in_channels: int = 3) -> None:
         super().__init__()
-        if not widths:
-            raise ValueError("widths must name at least one stage, got none; give for example [16, 32, 64, 128]")
+        if len(widths) < 2:
+            raise ValueError(
+                f"widths must name the two convolutions of the stem, and stages, got {list(widths)}; give for example "
+                "[16, 32, 64, 128]"
+            )
         check_positive(blocks=blocks, in_channels=in_channels, **{f"widths[{n}]": w for n, w in enumerate(widths)})
         self.in_channels = in_channels
         self.num_features = widths[-1]
         self.stem = nn.Sequential(
-            nn.Conv3d(in_channels, widths[0], (3, 7, 7), (1, 4, 4), padding=(1, 3, 3), bias=False),
+            nn.Conv3d(in_channels, widths[0], (3, 5, 5), (1, 2, 2), padding=(1, 2, 2), bias=False),
             nn.BatchNorm3d(widths[0]),
+            nn.ReLU(),
+            nn.Conv3d(widths[0], widths[1], 3, (1, 2, 2), padding=1, bias=False),
+            nn.BatchNorm3d(widths[1]),
             nn.ReLU(),
         )
         layers: list[nn.Module] = []
-        in_width = widths[0]
-        for stage, width in enumerate(widths):
-            time_stride = 2 if stage == len(widths) - 1 else 1
-            space_stride = 2 if 0 < stage < len(widths) - 1 else 1
+        in_width = widths[1]
+        for stage, width in enumerate(widths[2:], start=2):
+            first = (2, 1, 1) if stage == len(widths) - 1 else (1, 2, 2)
             for block in range(blocks):
-                stride = (time_stride, space_stride, space_stride) if block == 0 else (1, 1, 1)
-                layers.append(_ResidualBlock(in_width, width, stride))
+                layers.append(_ResidualBlock(in_width, width, first if block == 0 else (1, 1, 1)))
                 in_width = width
         self.stages = nn.Sequential(*layers)
         for module in self.modules():
@@ -80,7 +84,7 @@ class SmallResNet3D(Backbone):
             clips: Normalised pixels, float `(B, in_channels, T, H, W)`.
 
         Returns:
-            Float `(B, D, T', H', W')`; with four stages T' = T / 2 and H' = H / 16, W' = W / 16, rounded up.
+            Float `(B, D, T', H', W')`; with four widths T' = T / 2 and H' = H / 8, W' = W / 8, rounded up.
 
         Raises:
             ValueError: If the clips have another shape or are not floating point.

@@ -5,7 +5,7 @@ from networks import SmallResNet3D
 
 
 @pytest.mark.parametrize(
-    ("size", "expected"), [((16, 56, 56), (8, 4, 4)), ((16, 64, 64), (8, 4, 4)), ((5, 24, 40), (3, 2, 3))]
+    ("size", "expected"), [((16, 28, 28), (8, 4, 4)), ((16, 56, 56), (8, 7, 7)), ((5, 24, 40), (3, 3, 5))]
 )
 def test_feature_map_keeps_time_until_late(size: tuple[int, int, int], expected: tuple[int, int, int]) -> None:
     backbone = SmallResNet3D((4, 8, 8, 16))
@@ -15,7 +15,7 @@ def test_feature_map_keeps_time_until_late(size: tuple[int, int, int], expected:
 
 
 @pytest.mark.parametrize("blocks", [1, 2])
-@pytest.mark.parametrize("widths", [(4,), (4, 6), (4, 6, 8)])
+@pytest.mark.parametrize("widths", [(4, 6), (4, 6, 8), (4, 6, 8, 8)])
 def test_gradient_reaches_every_parameter(widths: tuple[int, ...], blocks: int) -> None:
     torch.manual_seed(0)
     backbone = SmallResNet3D(widths, blocks=blocks, in_channels=2)
@@ -36,7 +36,7 @@ def test_reversed_clip_gives_other_features() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"widths": ()}, "widths must name at least one stage, got none"),
+        ({"widths": (4,)}, r"widths must name the two convolutions of the stem, and stages, got \[4\]"),
         ({"widths": (4, 0)}, r"widths\[1\] must be a positive integer, got 0"),
         ({"blocks": 0}, "blocks must be a positive integer, got 0"),
     ],
@@ -56,4 +56,4 @@ def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, object], mes
 )
 def test_clips_that_do_not_fit_are_refused(clips: torch.Tensor, message: str) -> None:
     with pytest.raises(ValueError, match=message):
-        SmallResNet3D((4,))(clips)
+        SmallResNet3D((4, 4))(clips)
