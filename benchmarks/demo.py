@@ -13,6 +13,8 @@ import time
 from pathlib import Path
 
 import matplotlib
+import torch
+from lightning.pytorch.loggers import WandbLogger
 from rich.console import Console
 from rich.table import Table
 
@@ -36,6 +38,9 @@ def run(console: Console, title: str, *args: str) -> MultiRateEnsemble | None:
     console.print(f"python cli.py {' '.join(args)}\n", style="dim", soft_wrap=True, highlight=False)
     done = cli(list(args))
     assert done is not None
+    for logger in done.trainer.loggers:
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()  # or the next command would log into the same run
     return next((c for c in done.trainer.callbacks if isinstance(c, MultiRateEnsemble)), None)  # type: ignore[attr-defined]
 
 
@@ -127,10 +132,12 @@ def main() -> None:
     parser.add_argument("--output", type=Path, default=ROOT / "runs" / "demo", help="folder of runs, picture and table")
     parser.add_argument("overrides", nargs="*", help="options for every command, such as --seed_everything=1")
     known, more = parser.parse_known_args()
+    torch.set_num_threads(1)  # small layers gain nothing from a second thread, and the loader wants the other core
     console, began = Console(), time.monotonic()
     for name in ("baseline", "stage1", "stage2"):  # only what this script wrote
         shutil.rmtree(known.output / name, ignore_errors=True)
-    tables = run_all(console, known.output, [*known.overrides, *more])
+    machine = [] if torch.cuda.is_available() else ["-c", str(EXPERIMENTS / "on_cpu.yaml")]
+    tables = run_all(console, known.output, [*machine, *known.overrides, *more])
     per_class = next((known.output / "stage2").rglob("per_class.csv"))
     tempos = by_tempo(per_class)
     shown = Table(title="Mean average precision on the test videos of TempoShapes", title_justify="left")

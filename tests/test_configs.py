@@ -7,13 +7,12 @@ import pytest
 import yaml
 
 from cli import main
-from tests.conftest import ROOT
+from tests.conftest import ROOT, settings
 
 CONFIGS = ROOT / "configs"
-STAGE1 = sorted((CONFIGS / "experiments").glob("*_average_pooling.yaml")) + sorted(
-    (CONFIGS / "experiments").glob("*_activity_specific.yaml")
-)
-OVERLAYS = [path for path in sorted((CONFIGS / "experiments").glob("*.yaml")) if path not in STAGE1]
+STAGE1 = sorted((CONFIGS / "experiments").glob("tempo_shapes_a*.yaml"))
+OWN_DATA = [CONFIGS / "experiments" / f"{name}.yaml" for name in ("average_pooling", "activity_specific")]
+OVERLAYS = [path for path in sorted((CONFIGS / "experiments").glob("*.yaml")) if path not in STAGE1 + OWN_DATA]
 ABLATIONS = sorted((CONFIGS / "ablations").glob("*.yaml"))
 
 
@@ -37,6 +36,14 @@ def test_stage_1_builds(path: Path, tmp_path: Path) -> None:
     assert cli.datamodule.train_rates == [4]
     names = {type(callback).__name__ for callback in cli.trainer.callbacks}
     assert {"ModelCheckpoint", "RateProgressBar", "BrokenVideos", "WritePredictions"} <= names
+
+
+@pytest.mark.parametrize("path", OWN_DATA, ids=lambda path: path.stem)
+def test_stage_1_takes_data_of_ones_own(path: Path, tiny: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data.yaml"
+    data.write_text(yaml.safe_dump({"data": {"class_path": "AnnotatedVideosDataModule", "init_args": settings(tiny)}}))
+    cli = build(tmp_path, path, data)
+    assert cli.model.num_labels == 5 and type(cli.model.backbone).__name__ == "Torchvision3D"
 
 
 @pytest.mark.parametrize("path", OVERLAYS, ids=lambda path: path.stem)
