@@ -120,7 +120,7 @@ def draw(tables: dict[str, list[RateRow]], tempos: dict[str, dict[str, float]], 
         right.bar(places, [100 * group[column] for group in tempos.values()], 0.2, label=column.replace("_", " "))
     right.set_xticks([place + 0.1 * (len(columns) - 1) for place in range(len(tempos))], list(tempos))
     right.set(title="After tuning: which rate sees which tempo", ylabel="mean AP of the labels (%)")
-    right.legend(fontsize=8)
+    right.legend(fontsize=8, loc="lower center", ncol=4)
     figure.tight_layout()
     figure.savefig(path, dpi=130)
     plt.close(figure)
