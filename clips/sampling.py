@@ -70,7 +70,9 @@ def clip_frames(
     if not 0 <= start <= times[-1] + TOLERANCE:
         raise ValueError(f"start must lie in the video's 0 to {times[-1]:.3f} s, got {start}")
     instants = start + np.arange(num_frames) * (rate / fps)
-    duration = float(times[-1]) * len(times) / max(len(times) - 1, 1)  # the last frame is shown for as long as a mean one
+    duration = (
+        float(times[-1]) * len(times) / max(len(times) - 1, 1)
+    )  # the last frame is shown for as long as a mean one
     if num_frames > 1 and instants[1] > duration - TOLERANCE:
         raise ValueError(
             f"rate {rate:g} leaves one frame: {num_frames} frames {rate / fps:.3f} s apart, the first at {start:.3f} s, but "
