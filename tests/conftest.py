@@ -74,6 +74,7 @@ def write_configs(tiny: Path, folder: Path) -> list[Path]:
         "devices": 1,
         "precision": "32-true",
         "max_epochs": 1,
+        "check_val_every_n_epoch": 1,
         "log_every_n_steps": 1,
         "enable_model_summary": False,
         "default_root_dir": str(folder / "run"),

@@ -24,6 +24,13 @@ def build(folder: Path, *configs: Path) -> Any:
     return main([*files, f"--trainer.default_root_dir={folder}"], run=False)
 
 
+def own_data(tiny: Path, folder: Path) -> Path:
+    """A config of the tiny annotated set."""
+    data = folder / "data.yaml"
+    data.write_text(yaml.safe_dump({"data": {"class_path": "AnnotatedVideosDataModule", "init_args": settings(tiny)}}))
+    return data
+
+
 def shapes(head: Any) -> dict[str, tuple[int, ...]]:
     """Names and shapes of all tensors of a head."""
     return {name: tuple(value.shape) for name, value in head.state_dict().items()}
@@ -40,9 +47,7 @@ def test_stage_1_builds(path: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("path", OWN_DATA, ids=lambda path: path.stem)
 def test_stage_1_takes_data_of_ones_own(path: Path, tiny: Path, tmp_path: Path) -> None:
-    data = tmp_path / "data.yaml"
-    data.write_text(yaml.safe_dump({"data": {"class_path": "AnnotatedVideosDataModule", "init_args": settings(tiny)}}))
-    cli = build(tmp_path, path, data)
+    cli = build(tmp_path, path, own_data(tiny, tmp_path))
     assert cli.model.num_labels == 5 and type(cli.model.backbone).__name__ == "Torchvision3D"
 
 
@@ -57,15 +62,15 @@ def test_overlay_builds_and_keeps_the_callbacks_of_the_trainer(path: Path, tmp_p
 
 
 @pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
-def test_ablation_changes_what_it_names(path: Path, tmp_path: Path) -> None:
+def test_ablation_changes_what_it_names(path: Path, tiny: Path, tmp_path: Path) -> None:
     method = "average_pooling" if path.stem.endswith("_attention") else "activity_specific"
-    base = CONFIGS / "experiments" / f"tempo_shapes_{method}.yaml"
-    changed = build(tmp_path, base, path)
+    base = (CONFIGS / "experiments" / f"{method}.yaml", own_data(tiny, tmp_path))
+    changed = build(tmp_path, *base, path)
     chosen = yaml.safe_load(path.read_text())
     for name, value in chosen.get("model", {}).get("init_args", {}).items():
         assert changed.model.hparams[name] == value
     if "model" in chosen:  # the switch reaches the network
-        assert shapes(changed.model.head) != shapes(build(tmp_path, base).model.head)
+        assert shapes(changed.model.head) != shapes(build(tmp_path, *base).model.head)
     for name, value in chosen.get("data", {}).get("init_args", {}).items():
         found = getattr(changed.datamodule, name)
         assert found == ({k: tuple(v) for k, v in value.items()} if isinstance(value, dict) else value)

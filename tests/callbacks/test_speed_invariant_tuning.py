@@ -43,7 +43,7 @@ def test_stage2_resumed_from_its_middle_ends_bit_equal(run: Run, stage1: Path, t
     checkpoints = tmp_path / "all.yaml"
     checkpoints.write_text(
         "trainer: {callbacks: [{class_path: ModelCheckpoint, "
-        "init_args: {dirpath: checkpoints, save_top_k: -1, save_last: true}}]}\n"
+        "init_args: {dirpath: checkpoints, save_top_k: -1, save_last: true, save_on_train_epoch_end: true}}]}\n"
     )
 
     def fit(folder: Path, *args: str) -> None:
