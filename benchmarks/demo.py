@@ -93,6 +93,21 @@ def run_all(console: Console, out: Path, overrides: list[str]) -> dict[str, list
     return tables
 
 
+def clear(output: Path) -> None:
+    """Remove the runs of an earlier demo, and nothing else.
+
+    Raises:
+        ValueError: if the folder holds something that is not marked as a demo's.
+    """
+    mark = output / "made_by_demo"
+    if output.exists() and any(output.iterdir()) and not mark.exists():
+        raise ValueError(f"--output {output} holds files that no demo wrote; give an empty or a new folder")
+    for name in ("baseline", "stage1", "stage2"):
+        shutil.rmtree(output / name, ignore_errors=True)
+    output.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
 def by_tempo(path: Path) -> dict[str, dict[str, float]]:
     """Mean average precision over the labels of each tempo, for each column of a per_class.csv."""
     with path.open(encoding="utf-8") as file:
@@ -134,8 +149,7 @@ def main() -> None:
     known, more = parser.parse_known_args()
     torch.set_num_threads(1)  # small layers gain nothing from a second thread, and the loader wants the other core
     console, began = Console(), time.monotonic()
-    for name in ("baseline", "stage1", "stage2"):  # only what this script wrote
-        shutil.rmtree(known.output / name, ignore_errors=True)
+    clear(known.output)
     machine = [] if torch.cuda.is_available() else ["-c", str(EXPERIMENTS / "on_cpu.yaml")]
     tables = run_all(console, known.output, [*machine, *known.overrides, *more])
     per_class = next((known.output / "stage2").rglob("per_class.csv"))

@@ -11,13 +11,13 @@ Key = TypeVar("Key", int, str)
 Value = TypeVar("Value")
 
 
-def free_path(path: Path) -> Path:
-    """`path`, or the first of `name-1`, `name-2`, ... beside it that does not exist."""
-    free, number = path, 0
-    while free.exists():
+def free_paths(folder: Path, *names: str) -> list[Path]:
+    """The named files in a folder, with the first of "", "-1", "-2", ... behind their stems that is free for all."""
+    paths, number = [folder / name for name in names], 0
+    while any(path.exists() for path in paths):
         number += 1
-        free = path.with_name(f"{path.stem}-{number}{path.suffix}")
-    return free
+        paths = [folder / f"{Path(name).stem}-{number}{Path(name).suffix}" for name in names]
+    return paths
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

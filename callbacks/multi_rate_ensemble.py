@@ -12,7 +12,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_warn
 
 from callbacks.ensemble_table import metrics_of, rates_of, show
-from callbacks.files import free_path, gather_dict, write_rows
+from callbacks.files import free_paths, gather_dict, write_rows
 from metrics import (
     Absent,
     RateRow,
@@ -130,14 +130,14 @@ class MultiRateEnsemble(pl.Callback):
 
     def _write(self, trainer: pl.Trainer, folder: Path, file: ScoreFile) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        scores = free_path(folder / "scores.npz")
+        scores, ensemble, classes = free_paths(folder, "scores.npz", "ensemble.csv", "per_class.csv")
         save_scores(scores, file)
         rows = [{"rates": rates_of(row), "views": row.num_views, **metrics_of(row)} for row in self.table]
-        write_rows(scores.with_name(scores.name.replace("scores", "ensemble").replace(".npz", ".csv")), rows)
+        write_rows(ensemble, rows)
         show(self.table, f"{len(file.videos)} test videos, {self.reduction} over views · {scores}")
         per_class = self._per_class(file)
         columns = list(per_class[0])
-        write_rows(scores.with_name(scores.name.replace("scores", "per_class").replace(".npz", ".csv")), per_class)
+        write_rows(classes, per_class)
         for logger in trainer.loggers:
             if hasattr(logger, "log_table"):
                 logger.log_table("test/per_class", columns=columns, data=[list(row.values()) for row in per_class])

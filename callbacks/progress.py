@@ -12,16 +12,18 @@ class RateProgressBar(TQDMProgressBar):
     """Names the stage (1 training, 2 speed-invariant tuning, test) and the rates of the batch at hand.
 
     Args:
-        refresh_rate: steps between updates.
+        refresh_rate: steps between updates; reading the rate waits for the device.
     """
 
-    def __init__(self, refresh_rate: int = 1) -> None:
+    def __init__(self, refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate)
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """Show stage, epoch and rate."""
+        if self.refresh_rate == 0 or batch_idx % self.refresh_rate:
+            return
         stage = 2 if any(isinstance(callback, SpeedInvariantTuning) for callback in _callbacks(trainer)) else 1
         rates = batch.get("rate") if isinstance(batch, dict) else None
         shown = "" if rates is None else f" · rate {'/'.join(f'{rate:g}' for rate in sorted(set(rates.tolist())))}"

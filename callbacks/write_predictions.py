@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from callbacks.files import free_path, gather_dict, write_rows
+from callbacks.files import free_paths, gather_dict, write_rows
 from metrics import Reduction, reduce_views
 
 
@@ -70,7 +70,7 @@ class WritePredictions(pl.Callback):
         names: list[str] = data.label_names
         folder = Path(self.output or log_dir or trainer.default_root_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        path = free_path(folder / "predictions.json")
+        path, *tables = free_paths(folder, "predictions.json", "predictions.csv", "curves.csv")
         videos, table, curves = [], [], []
         for number, record in sorted(records.items()):
             name = data.videos["predict"][number].name
@@ -91,7 +91,7 @@ class WritePredictions(pl.Callback):
             table += [{"video": name, **row} for row in scores]
             curves += [{"video": name, **point} for point in curve]
         path.write_text(json.dumps(videos, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-        for rows, kind in ((table, "predictions"), (curves, "curves")):
+        for target, rows in zip(tables, (table, curves), strict=True):
             if rows:
-                write_rows(path.with_name(path.name.replace("predictions", kind).replace(".json", ".csv")), rows)
+                write_rows(target, rows)
         print(f"predictions of {len(videos)} videos: {path}")

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.demo import clear
 from tests.conftest import ROOT
 
 
@@ -30,3 +31,15 @@ def test_demo_runs_and_shows_what_it_measured(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "demo.png").stat().st_size > 10_000
     for value in result["map"]["+ speed-invariant tuning"].values():
         assert f"{100 * value:.1f}" in done.stdout
+
+
+def test_demo_removes_only_what_a_demo_wrote(tmp_path: Path) -> None:
+    clear(tmp_path / "out")
+    (tmp_path / "out" / "stage1").mkdir()
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    clear(tmp_path / "out")
+    assert not (tmp_path / "out" / "stage1").exists() and (tmp_path / "out" / "notes.txt").exists()
+    (tmp_path / "other" / "stage1").mkdir(parents=True)
+    with pytest.raises(ValueError, match="holds files that no demo wrote; give an empty or a new folder"):
+        clear(tmp_path / "other")
+    assert (tmp_path / "other" / "stage1").exists()

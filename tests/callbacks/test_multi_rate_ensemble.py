@@ -66,14 +66,18 @@ def test_score_file_is_evaluated_again_without_videos(
 
 
 def test_earlier_scores_are_never_overwritten(run: Run, stage1: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "per_class.csv").write_text("mine")
     for _ in range(2):
         run("test", f"--ckpt_path={stage1}", VIEWS, f"--trainer.callbacks.output={tmp_path / 'out'}", configs=(TEST,))
-    names = sorted(path.name for path in (tmp_path / "out").iterdir())
-    assert names == sorted(
-        f"{kind}{n}.{end}"
-        for kind, end in (("scores", "npz"), ("ensemble", "csv"), ("per_class", "csv"))
-        for n in ("", "-1")
-    )
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    written = {
+        f"{stem}-{n}.{end}"
+        for stem, end in (("scores", "npz"), ("ensemble", "csv"), ("per_class", "csv"))
+        for n in (1, 2)
+    }
+    assert names == written | {"per_class.csv"}
+    assert (tmp_path / "out" / "per_class.csv").read_text() == "mine"
 
 
 def test_weights_must_name_every_rate(run: Run, stage1: Path) -> None:
