@@ -25,6 +25,7 @@ class ClipSpec:
 
     num_frames: int
     fps: float | None
+    folder_fps: float | None
     short_video: ShortVideo
     crop_size: int
     past_end: PastEnd

@@ -16,16 +16,25 @@ class Video:
 
     Args:
         name: what the annotations call it; unique in a split.
-        path: the file.
+        path: the file, or the folder of its frames.
         labels: (I,) int64, label number of each annotated interval.
         intervals: (I, 2) float64, start (inclusive) and end (exclusive) of each interval, seconds from the first frame;
-            a label of the whole video has 0 and infinity.
+            a label of the whole video has 0 and infinity. An interval that ends at or before its start, as official
+            files hold some, covers no instant: its label is one of the video but of no clip.
+        window: start and end in seconds between which all clips and views lie, for one moment of a long file; None
+            for the whole file.
+        boxes: (P, 4) float32, people at that moment: x1, y1, x2, y2 as shares of the width and height; None if the data
+            set has none.
+        box_labels: (P, K) int64, multi-hot, what each of them does.
     """
 
     name: str
     path: Path
     labels: NDArray[np.int64]
     intervals: NDArray[np.float64]
+    window: tuple[float, float] | None = None
+    boxes: NDArray[np.float32] | None = None
+    box_labels: NDArray[np.int64] | None = None
 
     def video_labels(self, num_labels: int) -> NDArray[np.int64]:
         """(K,) int64, 1 for each label that occurs anywhere in the video."""
@@ -56,15 +65,16 @@ class Video:
         if target == "video":
             return self.video_labels(num_labels).astype(np.float32)
         values = np.zeros(num_labels, dtype=np.float32)
-        touching = (self.intervals[:, 0] <= end) & (self.intervals[:, 1] > start)
+        first, last = self.intervals[:, 0], self.intervals[:, 1]
+        touching = (first <= end) & (last > start) & (last > first)
         if target == "overlap" or end == start:
             values[self.labels[touching]] = 1
             return values
         for label in np.unique(self.labels[touching]):
             covered, reached = 0.0, start
-            for first, last in sorted(self.intervals[touching & (self.labels == label)].tolist()):
-                first, last = max(first, reached), min(last, end)
-                covered += max(0.0, last - first)
-                reached = max(reached, last)
+            for since, until in sorted(self.intervals[touching & (self.labels == label)].tolist()):
+                since, until = max(since, reached), min(until, end)
+                covered += max(0.0, until - since)
+                reached = max(reached, until)
             values[label] = covered / (end - start)
         return values

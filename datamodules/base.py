@@ -18,7 +18,7 @@ from clips.sampling import ShortVideo
 from clips.shards import Shard
 from clips.targets import Target, Video
 from clips.views import VideoViews, ViewBatch, Views, collate_views, normalise
-from datamodules.files import list_videos
+from datamodules.files import list_videos, read_list
 
 Split = Literal["train", "val", "test"]
 
@@ -36,6 +36,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         val_views: the same for validation; by default one central crop at each of three positions of each training rate.
         num_frames: frames in a clip.
         fps: nominal frame rate in which rates are counted; null for each file's own.
+        folder_fps: frames a second of videos that are folders of frames.
         short_video: a video shorter than the clip repeats its last frame (`repeat_last`) or starts again (`loop`).
         target: labels of a training clip: those that touch its span (`overlap`), those of the whole `video`, or the
             `fraction` of the span that each covers.
@@ -54,6 +55,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         broken_test: `error` stops at an unreadable test video; `report` counts it as scored lowest and lists it.
         past_end: an interval past the end of its video is an `error`, or cut there (`clip`).
         past_end_tolerance: seconds that an interval may end late, for annotations that round.
+        leave_out: text file with one video name a line: videos of the annotations that are missing or broken here.
         predict: what `predict` reads: a video, a folder of videos, or a text file with one path a line.
         curve_step: seconds between the points of a predicted score curve; null for none.
 
@@ -71,6 +73,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         val_views: dict[float, tuple[int, int]] | None = None,
         num_frames: int = 32,
         fps: float | None = None,
+        folder_fps: float | None = None,
         short_video: ShortVideo = "repeat_last",
         target: Target = "overlap",
         short_side: tuple[int, int] = (256, 320),
@@ -88,6 +91,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         broken_test: Literal["error", "report"] = "error",
         past_end: PastEnd = "error",
         past_end_tolerance: float = 1.0,
+        leave_out: Path | None = None,
         predict: Path | None = None,
         curve_step: float | None = 1.0,
     ) -> None:
@@ -115,7 +119,8 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         self.max_broken, self.broken_test = max_broken, broken_test
         self.predict_path, self.curve_step = predict, curve_step
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
-        self.spec = ClipSpec(num_frames, fps, short_video, crop_size, past_end, past_end_tolerance)
+        self.spec = ClipSpec(num_frames, fps, folder_fps, short_video, crop_size, past_end, past_end_tolerance)
+        self.left_out = set(read_list(leave_out)) if leave_out else set()
         self.videos: dict[str, list[Video]] = {}
         self.broken: dict[str, str] = {}
 

@@ -1,5 +1,6 @@
 """Which files of a folder are videos, and lists of them."""
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -43,6 +44,43 @@ def list_videos(path: Path) -> list[Path]:
     if missing:
         raise ValueError(f"{len(missing)} of {len(videos)} videos do not exist, the first: {missing[0]}")
     return videos
+
+
+class VideoFiles:
+    """The videos of a folder by their name without suffix: files, or folders of frames.
+
+    Args:
+        root: the folder; not searched below.
+
+    Raises:
+        ValueError: if the root is not a folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise ValueError(
+                f"root {root} is not a folder; expected the folder of the videos, or of one folder of frames each"
+            )
+        self.root = root
+        self._paths: dict[str, list[Path]] = {}
+        with os.scandir(root) as entries:
+            for entry in entries:
+                path = Path(entry.path)
+                if path.suffix.lower() in SUFFIXES:
+                    self._paths.setdefault(path.stem, []).append(path)
+                elif entry.is_dir():
+                    self._paths.setdefault(path.name, []).append(path)
+
+    def path(self, name: str) -> Path:
+        """File or folder of a video; `root/name.mp4` if there is none, for `VideoDataModule` to report with the others.
+
+        Raises:
+            ValueError: if two files or folders have the name.
+        """
+        paths = self._paths.get(name, [self.root / f"{name}.mp4"])
+        if len(paths) > 1:
+            raise ValueError(f"video {name!r} is there twice: {sorted(map(str, paths))}; keep one")
+        return paths[0]
 
 
 def check_disjoint(splits: Mapping[str, Sequence[str]]) -> None:

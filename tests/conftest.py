@@ -1,5 +1,6 @@
 """A tiny annotated data set, and the command line to run it."""
 
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -128,3 +129,12 @@ def weights(path: Path) -> dict[str, torch.Tensor]:
 def seeded() -> None:
     """The same draws in each test, whatever runs before it."""
     pl.seed_everything(0, verbose=False)
+
+
+@pytest.fixture
+def shared_data() -> Path:
+    """Folder of real annotation files; the licences of most forbid to ship them."""
+    folder = Path(os.environ.get("POLYTEMPO_DATA", SHARED / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no real annotations in {folder}; set POLYTEMPO_DATA to their folder")
+    return folder
