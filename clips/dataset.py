@@ -2,18 +2,21 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
 from clips.decoding import VideoError, VideoIndex, read_frames, read_index
+from clips.frame_folder import FrameFolder, read_folder_frames, read_frame_folder
 from clips.rate_batches import Draw
-from clips.sampling import ShortVideo, clip_frames, random_start, span
+from clips.sampling import TOLERANCE, Array, ShortVideo, clip_frames, on_screen, random_start, span
 from clips.targets import Target, Video
-from clips.transforms import cut, random_box, resized
+from clips.transforms import cut, cut_boxes, random_box, resized
 from clips.views import VideoViews, Views, plan_views
 
 PastEnd = Literal["error", "clip"]
@@ -32,25 +35,75 @@ class ClipSpec:
     past_end_tolerance: float
 
 
+@dataclass(frozen=True, eq=False)
+class _Opened:
+    """A video ready to be sampled: its frames `first`, `first` + 1, ... appear at `times`, counted from the first of them."""
+
+    video: Video
+    index: VideoIndex | FrameFolder
+    fps: float
+    times: Array
+    first: int
+
+    def read(self, numbers: NDArray[np.int64], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+        """The distinct frames among `numbers` (...), uint8 (M, H, W, 3), and the row of each number, int64 (...)."""
+        wanted, rows = np.unique(numbers, return_inverse=True)
+        wanted = wanted + self.first
+        if isinstance(self.index, FrameFolder):
+            frames = read_folder_frames(self.index, wanted, size)
+        else:
+            frames = read_frames(self.index, wanted, size)
+        return frames, torch.from_numpy(rows.reshape(numbers.shape))
+
+
 class _Videos:
     """Videos whose indices are read once and kept in the process that reads them."""
 
     def __init__(self, videos: Sequence[Video], num_labels: int, spec: ClipSpec) -> None:
         self.videos, self.num_labels, self.spec = list(videos), num_labels, spec
-        self._indices: dict[int, VideoIndex] = {}
+        self._indices: dict[Path, VideoIndex | FrameFolder] = {}
 
     def __len__(self) -> int:
         return len(self.videos)
 
-    def _open(self, number: int) -> tuple[Video, VideoIndex, float]:
-        """The record, index and nominal frame rate of a video; its intervals are checked when it is first opened."""
+    def _open(self, number: int) -> _Opened:
+        """Find the frames of a video; its intervals are checked when it is first opened."""
         video = self.videos[number]
-        index = self._indices.get(number)
+        index = self._indices.get(video.path)
         if index is None:
-            index = read_index(video.path)
+            folder = video.path.is_dir()
+            index = read_frame_folder(video.path, self.spec.folder_fps) if folder else read_index(video.path)
             check_intervals(video, index.duration, self.spec)
-            self._indices[number] = index
-        return video, index, self.spec.fps or index.fps
+            self._indices[video.path] = index
+        times, first = window_times(video, index.times, index.duration)
+        return _Opened(video, index, self.spec.fps or index.fps, times, first)
+
+
+def window_times(video: Video, times: Array, duration: float) -> tuple[Array, int]:
+    """The part of a video that its window shows.
+
+    Args:
+        video: the record; its window may reach past either end of the file and is cut there.
+        times: (N,) seconds at which each frame of the file appears.
+        duration: seconds.
+
+    Returns:
+        Seconds of the frames of the window, counted from the first of them, and that one's number.
+
+    Raises:
+        VideoError: if the window lies outside of the file.
+    """
+    if video.window is None:
+        return times, 0
+    start, end = video.window
+    if start >= duration or end <= 0 or start >= end:
+        raise VideoError(
+            f"{video.name}: its window from {start:g} to {end:g} s lies outside of {video.path}, which lasts "
+            f"{duration:.3f} s; get the whole file, or check at which second of the original it starts"
+        )
+    first = int(on_screen(times, np.array(start)))
+    stop = max(first + 1, int(np.searchsorted(times, end - TOLERANCE)))
+    return times[first:stop] - times[first], first
 
 
 def check_intervals(video: Video, duration: float, spec: ClipSpec) -> None:
@@ -101,35 +154,44 @@ class TrainClips(_Videos, Dataset[dict[str, Any]]):
         self.target, self.short_side, self.flip = target, short_side, flip
 
     def __getitem__(self, draw: Draw) -> dict[str, Any]:
-        """`clips` uint8 (1, C, T, H, W), `labels` float32 (K,), `index`, `rate`, `broken` {name: reason}."""
+        """`clips` uint8 (1, C, T, H, W), `labels` float32 (K,), `index`, `rate`, `broken` {name: reason}.
+
+        Where the data set has boxes also `boxes` float32 (P, 4), x1, y1, x2, y2 in pixels of the clip, and `box_labels`
+        float32 (P, K), of the people who are at least partly in the clip.
+        """
         broken: dict[str, str] = {}
         for number in range(draw.number, draw.number + len(self)):
             try:
-                clips, labels = self._clip(number % len(self), draw)
+                sample = self._clip(number % len(self), draw)
             except VideoError as error:
                 broken[self.videos[number % len(self)].name] = str(error)
                 continue
-            return {"clips": clips, "labels": labels, "index": number % len(self), "rate": draw.rate, "broken": broken}
+            return {**sample, "index": number % len(self), "rate": draw.rate, "broken": broken}
         reasons = "\n".join(list(broken.values())[:5])
         raise VideoError(f"none of the {len(self)} training videos can be read; the first reasons:\n{reasons}")
 
-    def _clip(self, number: int, draw: Draw) -> tuple[Tensor, Tensor]:
+    def _clip(self, number: int, draw: Draw) -> dict[str, Tensor]:
         spec, random = self.spec, np.random.default_rng(draw.key)
-        video, index, fps = self._open(number)
-        start = random_start(index.times, span(spec.num_frames, draw.rate, fps), random)
+        opened = self._open(number)
+        video, index, times = opened.video, opened.index, opened.times
+        start = random_start(times, span(spec.num_frames, draw.rate, opened.fps), random)
         try:
             numbers = clip_frames(
-                index.times, start, num_frames=spec.num_frames, rate=draw.rate, fps=fps, short_video=spec.short_video
+                times, start, num_frames=spec.num_frames, rate=draw.rate, fps=opened.fps, short_video=spec.short_video
             )
         except ValueError as error:
             raise ValueError(f"{video.path}: {error}") from error
         size = resized(index.height, index.width, int(random.integers(self.short_side[0], self.short_side[1] + 1)))
-        wanted, rows = np.unique(numbers, return_inverse=True)
         box = random_box(*size, spec.crop_size, flip=self.flip, random=random)
-        frames = read_frames(index, wanted, size)
-        seconds = index.times[numbers]
+        frames, rows = opened.read(numbers, size)
+        seconds = index.times[numbers + opened.first]
         labels = video.clip_labels(float(seconds.min()), float(seconds.max()), self.num_labels, self.target)
-        return cut(frames[torch.from_numpy(rows)], box)[None], torch.from_numpy(labels)
+        sample = {"clips": cut(frames[rows], box)[None], "labels": torch.from_numpy(labels)}
+        if video.boxes is not None and video.box_labels is not None:
+            boxes = cut_boxes(video.boxes, size, box)
+            seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+            sample |= {"boxes": boxes[seen], "box_labels": torch.from_numpy(video.box_labels).float()[seen]}
+        return sample
 
 
 class ViewedVideos(_Videos, Dataset[VideoViews]):
@@ -178,29 +240,30 @@ class ViewedVideos(_Videos, Dataset[VideoViews]):
 
     def _views(self, number: int, labels: Tensor) -> VideoViews:
         spec = self.spec
-        video, index, fps = self._open(number)
-        size = resized(index.height, index.width, self.short_side)
+        opened = self._open(number)
+        video = opened.video
+        size = resized(opened.index.height, opened.index.width, self.short_side)
         try:
             plan = plan_views(
-                index.times,
+                opened.times,
                 size,
                 self.views,
                 num_frames=spec.num_frames,
-                fps=fps,
+                fps=opened.fps,
                 crop_size=spec.crop_size,
                 short_video=spec.short_video,
                 curve_step=self.curve_step,
             )
         except ValueError as error:
             raise ValueError(f"{video.path}: {error}") from error
-        wanted, rows = np.unique(plan.numbers, return_inverse=True)
-        frames = read_frames(index, wanted, size)
-        return VideoViews(number, frames, torch.from_numpy(rows.reshape(plan.numbers.shape)), plan, labels)
+        frames, rows = opened.read(plan.numbers, size)
+        return VideoViews(number, frames, rows, plan, labels, boxes=video.boxes)
 
 
 def collate_train(samples: list[dict[str, Any]]) -> dict[str, Any]:
-    """Stack the samples of a training batch; `broken` dictionaries are merged."""
+    """Stack the samples of a training batch; `broken` dictionaries are merged, boxes stay a list of B tensors."""
     broken: dict[str, str] = {}
     for sample in samples:
         broken.update(sample.pop("broken"))
-    return {**default_collate(samples), "broken": broken}
+    people = {key: [sample.pop(key) for sample in samples] for key in ("boxes", "box_labels") if key in samples[0]}
+    return {**default_collate(samples), **people, "broken": broken}

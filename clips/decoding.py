@@ -13,6 +13,8 @@ from __future__ import annotations  # Packet is generic to type checkers only
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from itertools import chain
+from pathlib import Path
+from typing import Protocol
 
 import av
 import numpy as np
@@ -51,12 +53,12 @@ def read_frames(index: VideoIndex, numbers: NDArray[np.int64], size: tuple[int, 
         ValueError: If the numbers are not strictly increasing or not in the video, or the size is not positive.
         VideoError: If a frame cannot be decoded, or the file has changed since it was indexed.
     """
-    numbers = _checked_numbers(index, numbers)
+    numbers = checked_numbers(index, numbers)
     height, width = (index.height, index.width) if size is None else size
     if height < 1 or width < 1:
         raise ValueError(f"size must be a positive height and width, got {size}; pass None for the size of the file")
     frames = torch.empty(len(numbers), height, width, 3, dtype=torch.uint8)
-    painter = _Painter(frames.numpy(), index.turn)
+    painter = Painter(frames.numpy(), index.turn)
     # packet -> slot; what the first way leaves missing is decoded again from the start of the file
     missing = {int(index.packets.place[number]): slot for slot, number in enumerate(numbers)}
     reason = ""
@@ -73,7 +75,22 @@ def read_frames(index: VideoIndex, numbers: NDArray[np.int64], size: tuple[int, 
     return frames
 
 
-def _checked_numbers(index: VideoIndex, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+class _Frames(Protocol):
+    """What a file and a folder of frames have in common here."""
+
+    @property
+    def path(self) -> Path: ...
+
+    @property
+    def total_frames(self) -> int: ...
+
+
+def checked_numbers(index: _Frames, numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The frame numbers as int64.
+
+    Raises:
+        ValueError: If they are not integers `(M,)`, not strictly increasing, or not in the video.
+    """
     numbers = np.asarray(numbers)
     if numbers.ndim != 1 or (numbers.size and not np.issubdtype(numbers.dtype, np.integer)):
         raise ValueError(f"numbers must be integers of shape (M,), got {numbers.dtype} {numbers.shape}")
@@ -86,7 +103,7 @@ def _checked_numbers(index: VideoIndex, numbers: NDArray[np.int64]) -> NDArray[n
     return numbers.astype(np.int64)
 
 
-class _Painter:
+class Painter:
     """Converts decoded pictures into their slots of an array of shape `(M, H, W, 3)`."""
 
     def __init__(self, out: NDArray[np.uint8], turn: tuple[bool, bool, bool]) -> None:
@@ -106,7 +123,7 @@ class _Painter:
         self._out[slot] = picture[:: -1 if flip else 1, :: -1 if mirror else 1]
 
 
-def _fill(painter: _Painter, missing: dict[int, int], index: VideoIndex, sequential: bool) -> str:
+def _fill(painter: Painter, missing: dict[int, int], index: VideoIndex, sequential: bool) -> str:
     """Paint the missing pictures and take them off the list; return why some are left, if they are."""
     table = index.packets
     places = np.array(sorted(missing), np.int32)

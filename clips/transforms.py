@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -77,3 +78,22 @@ def cut(frames: Tensor, box: Box) -> Tensor:
     """
     view = frames[:, box.top : box.top + box.size, box.left : box.left + box.size].permute(3, 0, 1, 2)
     return torch.flip(view, dims=(3,)) if box.flip else view
+
+
+def cut_boxes(boxes: NDArray[np.float32], size: tuple[int, int], box: Box) -> Tensor:
+    """Where people's boxes lie in a view; parts outside of it are cut off, so that one wholly outside has no area.
+
+    Args:
+        boxes: (P, 4) x1, y1, x2, y2 as shares of the width and height of the frame.
+        size: height and width of the resized frame, pixels.
+        box: the view's crop.
+
+    Returns:
+        (P, 4) float32, pixels of the view.
+    """
+    height, width = size
+    pixels = torch.from_numpy(boxes) * torch.tensor([width, height, width, height])
+    pixels = (pixels - torch.tensor([box.left, box.top, box.left, box.top])).clamp(0, box.size)
+    if box.flip:
+        pixels = torch.stack([box.size - pixels[:, 2], pixels[:, 1], box.size - pixels[:, 0], pixels[:, 3]], dim=1)
+    return pixels

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clips.sampling import ShortVideo, centred_starts, clip_frames, span, uniform_starts
-from clips.transforms import Box, cut, uniform_boxes
+from clips.transforms import Box, cut, cut_boxes, uniform_boxes
 
 Views = dict[float, tuple[int, int]]
 
@@ -93,6 +93,7 @@ class VideoViews:
         plan: the views.
         labels: int64 (K,), the labels of the whole video.
         error: why the video could not be read; empty if it could.
+        boxes: (P, 4) float32, people as shares of the frame; None if the data set has none.
     """
 
     index: int
@@ -101,6 +102,7 @@ class VideoViews:
     plan: ViewPlan | None
     labels: Tensor
     error: str = ""
+    boxes: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,17 +147,40 @@ class ViewBatch:
 
     def views(self) -> Iterator[Tensor]:
         """Yield normalised float32 clips (at most `views_per_step`, C, T, H, W) of the videos that could be read."""
-        ready = [(video, view) for video in self.videos if not video.error for view in range(len(video.rows))]
-        for first in range(0, len(ready), self.views_per_step):
+        for ready in self._steps():
             cuts = []
-            for video, view in ready[first : first + self.views_per_step]:
-                assert video.plan is not None
-                box = video.plan.boxes[view]
+            for video, view in ready:
+                box = _box(video, view)
                 rows = video.rows[view].to(video.frames.device)
                 # crop before the gather, so that only the pixels of the view are copied
                 window = video.frames[:, box.top : box.top + box.size, box.left : box.left + box.size]
                 cuts.append(cut(window[rows], Box(0, 0, box.size, box.flip)))
             yield normalise(torch.stack(cuts), self.mean, self.std)
+
+    def boxes(self) -> Iterator[list[Tensor]]:
+        """Yield, in step with `views`, the people in each clip: float32 (P, 4), x1, y1, x2, y2 in pixels of the clip.
+
+        All people of the video, so that each gets a score: one who is outside of a view has a box without area there.
+
+        Raises:
+            ValueError: if the data set has no boxes.
+        """
+        for ready in self._steps():
+            step = []
+            for video, view in ready:
+                if video.boxes is None:
+                    raise ValueError(
+                        f"the data set gives no boxes for video number {video.index}; choose one that does"
+                    )
+                size = (video.frames.shape[1], video.frames.shape[2])
+                step.append(cut_boxes(video.boxes, size, _box(video, view)).to(video.frames.device))
+            yield step
+
+    def _steps(self) -> Iterator[list[tuple[VideoViews, int]]]:
+        """The views of the videos that could be read, at most `views_per_step` at a time."""
+        ready = [(video, view) for video in self.videos if not video.error for view in range(len(video.rows))]
+        for first in range(0, len(ready), self.views_per_step):
+            yield ready[first : first + self.views_per_step]
 
     def unfold(self, logits: Tensor) -> Tensor:
         """Put the logits of `views` in place.
@@ -171,6 +196,11 @@ class ViewBatch:
         ready = [place for place, video in enumerate(self.videos) if not video.error]
         out[ready] = logits.view(len(ready), num_views, logits.shape[-1])
         return out
+
+
+def _box(video: VideoViews, view: int) -> Box:
+    assert video.plan is not None
+    return video.plan.boxes[view]
 
 
 def normalise(clips: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -143,9 +143,9 @@ class VideoDataModule(pl.LightningDataModule, ABC):
             self.videos["predict"] = _to_predict(self.predict_path)
             return
         for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]:
-            videos = self.read_split(split)  # type: ignore[arg-type]
+            videos = self._read(split)
             if not videos and split == "test":  # data sets such as Charades are tested on their validation videos
-                videos = self.read_split("val")
+                videos = self._read("val")
             if not videos and not (stage == "fit" and split == "val"):
                 raise ValueError(
                     f"the {split} split of {type(self).__name__} is empty; check its annotations and splits"
@@ -153,9 +153,12 @@ class VideoDataModule(pl.LightningDataModule, ABC):
             check_videos(videos, split)
             self.videos[split] = videos
 
+    def _read(self, split: str) -> list[Video]:
+        return [video for video in self.read_split(split) if video.name not in self.left_out]  # type: ignore[arg-type]
+
     def cooccurrence(self) -> torch.Tensor:
         """int64 (K, K), training videos that have both labels; the diagonal counts those that have one."""
-        videos = self.videos.get("train") or self.read_split("train")
+        videos = self.videos.get("train") or self._read("train")
         matrix = torch.from_numpy(np.stack([video.video_labels(self.num_labels) for video in videos]))
         return matrix.T @ matrix
 
@@ -263,7 +266,7 @@ def _views(name: str, views: dict[float, tuple[int, int]]) -> Views:
 
 
 def check_videos(videos: list[Video], split: str) -> None:
-    """Refuse a split that names a video twice or a file that does not exist.
+    """Refuse a split that names a video twice, or a file or folder of frames that does not exist.
 
     Raises:
         ValueError: with the first of them and their number.
@@ -273,11 +276,15 @@ def check_videos(videos: list[Video], split: str) -> None:
         if video.name in names:
             raise ValueError(f"video {video.name!r} is listed twice in the {split} split; remove one of them")
         names.add(video.name)
-    missing = [video.path for video in videos if not video.path.is_file()]
+    exists: dict[Path, bool] = {}  # many records may show moments of one file
+    for video in videos:
+        if video.path not in exists:
+            exists[video.path] = video.path.exists()
+    missing = [video for video in videos if not exists[video.path]]
     if missing:
         raise ValueError(
-            f"{len(missing)} of {len(videos)} videos of the {split} split do not exist, the first: {missing[0]}; "
-            "check the root folder, or take them out of the annotations"
+            f"{len(missing)} of {len(videos)} videos of the {split} split do not exist, the first: {missing[0].path} (video "
+            f"{missing[0].name!r}); check the root folder, or name them in the file that leave_out points to, one a line"
         )
 
 

@@ -19,7 +19,7 @@ ALLOWED = {
     "callbacks": {"metrics"},
 }
 ONLY_IN = {
-    "av": {"clips/decoding.py", "clips/index.py", "clips/encoding.py"},
+    "av": {"clips/decoding.py", "clips/index.py", "clips/encoding.py", "clips/frame_folder.py"},
     "timm": {"networks/timm_frames.py"},
     "torchvision": {"networks/torchvision3d.py"},
     "wandb": set(),

@@ -177,7 +177,7 @@ def work(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
         monkeypatch.setattr(target, attribute, call)
 
     counted("fed", decoding, "_feed")
-    counted("converted", decoding._Painter, "paint")
+    counted("converted", decoding.Painter, "paint")
     counted("opened", decoding, "open_video")
     return count
 

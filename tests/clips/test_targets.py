@@ -62,3 +62,14 @@ def test_video_target_is_the_whole_video_and_bad_arguments_are_named() -> None:
         VIDEO.clip_labels(0.0, 1.0, 4, "union")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="must not end before it starts"):
         VIDEO.clip_labels(2.0, 1.0, 4, "overlap")
+
+
+@pytest.mark.parametrize("interval", [(5.0, 5.0), (6.0, 4.0)])
+@pytest.mark.parametrize("target", ["overlap", "fraction"])
+def test_interval_without_an_instant_is_a_label_of_the_video_but_of_no_clip(
+    interval: tuple[float, float], target: Target
+) -> None:
+    video = Video("a", Path("a"), np.array([1]), np.array([interval]))
+    for start, end in ((0.0, 10.0), (4.5, 5.5), (5.0, 5.0)):
+        assert video.clip_labels(start, end, 2, target).tolist() == [0, 0]
+    assert video.clip_labels(0.0, 1.0, 2, "video").tolist() == video.video_labels(2).tolist() == [0, 1]

@@ -11,6 +11,7 @@ from clips.decoding import VideoError, read_frames, read_index
 from clips.encoding import write_video
 from clips.views import ViewBatch, normalise
 from datamodules import AnnotatedVideosDataModule, FolderDataModule, VideoDataModule
+from tests.clips.test_frame_folder import write_picture
 from tests.conftest import LABELS, settings
 
 Make = Callable[..., AnnotatedVideosDataModule]
@@ -266,3 +267,32 @@ def test_folder_errors_name_the_remedy(classes: Path, tmp_path: Path) -> None:
     labels.write_text("run\n")
     with pytest.raises(ValueError, match="videos lie in folder 'jump', which is not among the labels"):
         FolderDataModule(classes, labels=labels, **folder_settings())
+
+
+def test_left_out_videos_are_in_no_split_and_may_be_absent(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "absent.txt").write_text("train_0.mp4\nval_1.mp4\n")
+    data = make(leave_out=tmp_path / "absent.txt")
+    (data.root / "train_0.mp4").unlink()
+    everything = make().cooccurrence()
+    assert int((everything - data.cooccurrence()).sum()) > 0
+    data.setup("fit")
+    names = {split: [video.name for video in videos] for split, videos in data.videos.items()}
+    assert len(names["train"]) == 5 and len(names["val"]) == 2
+    assert not {"train_0.mp4", "val_1.mp4"} & {*names["train"], *names["val"]}
+
+
+def test_folders_of_frames_need_their_rate_and_then_train(make: Make, tmp_path: Path) -> None:
+    def as_folders(text: str) -> str:
+        return text.replace(".mp4", "")
+
+    data = make(as_folders)
+    for path in sorted(data.root.rglob("*.mp4")):
+        path.with_suffix("").mkdir()
+        index = read_index(path)
+        for k, frame in enumerate(read_frames(index, np.arange(index.total_frames)).numpy()):
+            write_picture(path.with_suffix("") / f"{k + 1:06d}.png", frame)
+        path.unlink()
+    with pytest.raises(ValueError, match="folder_fps must be the frame rate"):
+        batches(data)
+    (batch,) = batches(make(as_folders, folder_fps=24, batch_size=6))
+    assert batch["clips"].shape[0] == 6 and "broken" not in batch
