@@ -5,14 +5,17 @@ from typing import Any
 
 import pytest
 import yaml
+from jsonargparse import ArgumentParser
 
 from cli import main
+from datamodules import VideoDataModule
 from tests.conftest import ROOT, settings
 
 CONFIGS = ROOT / "configs"
 STAGE1 = sorted((CONFIGS / "experiments").glob("tempo_shapes_a*.yaml"))
 OWN_DATA = [CONFIGS / "experiments" / f"{name}.yaml" for name in ("average_pooling", "activity_specific")]
 OVERLAYS = [path for path in sorted((CONFIGS / "experiments").glob("*.yaml")) if path not in STAGE1 + OWN_DATA]
+DATA = sorted((CONFIGS / "data").glob("*.yaml"))
 ABLATIONS = sorted((CONFIGS / "ablations").glob("*.yaml"))
 
 
@@ -74,6 +77,16 @@ def test_ablation_changes_what_it_names(path: Path, tiny: Path, tmp_path: Path) 
     for name, value in chosen.get("data", {}).get("init_args", {}).items():
         found = getattr(changed.datamodule, name)
         assert found == ({k: tuple(v) for k, v in value.items()} if isinstance(value, dict) else value)
+
+
+@pytest.mark.parametrize("path", DATA, ids=lambda path: path.stem)
+def test_data_config_names_a_data_module_and_arguments_that_it_takes(path: Path) -> None:
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_subclass_arguments(VideoDataModule, "data")
+    parsed = parser.parse_args([f"--data={path}"])  # not instantiated: the annotation files are not here
+    chosen = yaml.safe_load(path.read_text())
+    assert parsed.data.class_path.rpartition(".")[2] == chosen["class_path"]
+    assert set(chosen["init_args"]) <= set(vars(parsed.data.init_args))
 
 
 def test_papers_30_views(tmp_path: Path) -> None:
