@@ -45,7 +45,7 @@ def evaluate(
         reduction: `mean`, `max` or `mean_logits` over views.
         rates: use the views of these rates only; all by default.
         rate_weights: rate -> weight of each of its views; equal by default.
-        absent: labels without a positive: `skip` or `zero`.
+        absent: labels without a positive: `skip` or `zero`; `nonzero` leaves out all whose average precision is 0.
         unlabelled: videos without labels: `negative` or `minus_inf`.
 
     Raises:

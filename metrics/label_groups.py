@@ -11,7 +11,7 @@ GROUPS = ("head", "medium", "tail")
 
 
 def label_groups(counts: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.int64]]:
-    """Thirds of the labels by falling count; the head is the most frequent third, and larger by one where 3 does not divide.
+    """Thirds of the labels by falling count; where 3 does not divide, the more frequent thirds are larger by one.
 
     Args:
         counts: (K,) positives of each label, in the training set if it is at hand, else in the truth.
@@ -24,7 +24,7 @@ def label_groups(counts: npt.NDArray[Any]) -> dict[str, npt.NDArray[np.int64]]:
     """
     if np.ndim(counts) != 1:
         raise ValueError(f"counts must have shape (K,), got {np.shape(counts)}")
-    order = np.argsort(-np.asarray(counts), kind="stable")
+    order = np.argsort(-np.asarray(counts, np.float64), kind="stable")  # as float: unsigned counts have no negative
     return {name: np.sort(part) for name, part in zip(GROUPS, np.array_split(order, 3), strict=True)}
 
 

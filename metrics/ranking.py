@@ -16,7 +16,7 @@ import numpy.typing as npt
 Area = Literal["mean_precision", "interpolated"]
 Floats = npt.NDArray[np.floating[Any]]
 
-# cells of the (resamples, rows) tables worked on at a time: bounds the scratch memory, about 40 bytes a cell
+# cells of the (resamples, scores) and (scores, videos) tables worked on at a time: bounds the scratch memory
 _CELLS = 1 << 22
 
 
@@ -77,23 +77,36 @@ def areas(ranking: Ranking, area: Area, weights: npt.NDArray[Any] | None = None)
     """
     if area not in get_args(Area):
         raise ValueError(f"area must be one of {', '.join(get_args(Area))}, got {area!r}")
-    if weights is None:
-        weights = np.ones((1, len(ranking.positives)))
-    total = weights @ ranking.positives.astype(np.float64)
-    order = np.argsort(-ranking.scores, kind="stable")
-    scores, hits, units = ranking.scores[order], ranking.hits[order], ranking.units[order]
-    ends = np.flatnonzero(np.append(scores[1:] != scores[:-1], True)) if len(scores) else np.empty(0, np.int64)
-    result = np.full(len(weights), np.nan)
-    step = max(1, _CELLS // max(1, len(scores)))
-    for first in range(0, len(weights), step):
-        part = slice(first, first + step)
-        rows = weights[part][:, units].astype(np.float64)
-        seen = rows.cumsum(axis=1)[:, ends]
-        found = (rows * hits).cumsum(axis=1)[:, ends]
-        precision = np.divide(found, seen, out=np.zeros_like(found), where=seen > 0)
+    units, positives = ranking.units, ranking.positives
+    if weights is None:  # as if all rows were of one video, which is quicker
+        units, positives, weights = np.zeros_like(units), positives.sum(keepdims=True), np.ones((1, 1))
+    weights, num_units = np.asarray(weights, np.float64), len(positives)
+    total = weights @ positives
+    # only scores of hits matter: a row between two of them lowers the precision at the next one, and at the end of its own
+    # tie precision is lower than at the hit above. level: place of the nearest of these scores at or below each row
+    values = np.unique(ranking.scores[ranking.hits])
+    level = np.searchsorted(values, ranking.scores, side="right") - 1
+    order = np.argsort(level, kind="stable")
+    order = order[np.searchsorted(level[order], 0) :]  # rows below all hits never count
+    level, hits, units = level[order], ranking.hits[order], units[order]
+    seen = weights @ np.bincount(units, minlength=num_units)
+    found = weights @ np.bincount(units[hits], minlength=num_units)
+    area_of, highest = np.zeros(len(weights)), np.zeros(len(weights))
+    step = max(1, _CELLS // max(1, len(weights), num_units))
+    # from the lowest score to the highest, so that the highest precision at an equal or higher recall is known
+    for first in range(0, len(values), step):
+        width = min(step, len(values) - first)
+        part = slice(*np.searchsorted(level, (first, first + width)))
+        cells = (level[part] - first) * num_units + units[part]
+        rows_at = weights @ np.bincount(cells, minlength=width * num_units).reshape(width, num_units).T
+        hits_at = weights @ np.bincount(cells[hits[part]], minlength=width * num_units).reshape(width, num_units).T
+        at_or_above = seen[:, None] - (rows_at.cumsum(axis=1) - rows_at)
+        hits_above = found[:, None] - (hits_at.cumsum(axis=1) - hits_at)
+        precision = np.divide(hits_above, at_or_above, out=np.zeros_like(hits_above), where=at_or_above > 0)
         if area == "interpolated":
-            precision = np.maximum.accumulate(precision[:, ::-1], axis=1)[:, ::-1]
-        gains = np.diff(found, axis=1, prepend=0.0)
-        there = total[part] > 0
-        result[part][there] = (gains * precision).sum(axis=1)[there] / total[part][there]
+            precision = np.maximum(np.maximum.accumulate(precision, axis=1), highest[:, None])
+            highest = precision[:, -1]
+        area_of += (hits_at * precision).sum(axis=1)
+        seen, found = seen - rows_at.sum(axis=1), found - hits_at.sum(axis=1)
+    result: npt.NDArray[np.float64] = np.divide(area_of, total, out=np.full(len(weights), np.nan), where=total > 0)
     return result

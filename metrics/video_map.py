@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from metrics.average_precision import Absent, Unlabelled, check_protocol, mean_average_precision
+from metrics.average_precision import Absent, Unlabelled, check_precision, check_protocol, mean_average_precision
 from metrics.base import VideoMetric
 from metrics.top_k import top_k_accuracy
 
@@ -16,7 +15,8 @@ class VideoMeanAveragePrecision(VideoMetric):
     """Mean average precision over videos, each video once, whatever the number of processes.
 
     Args:
-        absent: a label that no video has is left out of the mean ("skip") or counts as 0 ("zero").
+        absent: a label that no video has is left out of the mean ("skip", "nonzero") or counts as 0 ("zero"); give
+            `**VARIANTS["charades"]` to name both choices at once.
         unlabelled: a video without any label is a negative of every label ("negative"), or its scores are sent to -inf
             as in the official Charades script ("minus_inf").
         **kwargs: passed on to `torchmetrics.Metric`.
@@ -40,9 +40,9 @@ class VideoMeanAveragePrecision(VideoMetric):
             labels: (B, K) int64, multi-hot.
 
         Raises:
-            ValueError: shapes or dtypes differ from these; half precision is refused, see `_check_preds`.
+            ValueError: shapes or dtypes differ from these; half precision is refused, see `check_preds`.
         """
-        _check_preds(preds)
+        check_preds(preds)
         self._append(index, preds, labels)
 
     def compute(self) -> Tensor:
@@ -77,9 +77,9 @@ class VideoTopK(VideoMetric):
             labels: (B, K) int64, multi-hot with exactly one 1 in each row.
 
         Raises:
-            ValueError: shapes or dtypes differ from these; half precision is refused, see `_check_preds`.
+            ValueError: shapes or dtypes differ from these; half precision is refused, see `check_preds`.
         """
-        _check_preds(preds)
+        check_preds(preds)
         self._append(index, preds, labels)
 
     def compute(self) -> Tensor:
@@ -88,7 +88,7 @@ class VideoTopK(VideoMetric):
         return top_k_accuracy(preds, labels, self.k)
 
 
-def _check_preds(preds: Tensor) -> None:
+def check_preds(preds: Tensor) -> None:
     """Refuse scores that are not (B, K), and half precision: it rounds different scores to one, which moves the rank.
 
     Raises:
@@ -96,8 +96,4 @@ def _check_preds(preds: Tensor) -> None:
     """
     if preds.ndim != 2:
         raise ValueError(f"preds must have shape (B, K), got {tuple(preds.shape)}: reduce the views first")
-    if preds.dtype in (torch.float16, torch.bfloat16):
-        raise ValueError(
-            f"preds must be float32 or float64, got {preds.dtype}, which ties scores that differ: call logits.float() "
-            "before the sigmoid"
-        )
+    check_precision(preds)

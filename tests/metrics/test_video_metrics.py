@@ -149,7 +149,7 @@ def test_video_map_puts_unreadable_videos_last() -> None:
 
 
 def test_video_map_refuses_unknown_choice() -> None:
-    with pytest.raises(ValueError, match="absent must be one of skip, zero, got 'drop'"):
+    with pytest.raises(ValueError, match="absent must be one of skip, zero, nonzero, got 'drop'"):
         VideoMeanAveragePrecision(absent="drop")  # type: ignore[arg-type]
 
 
