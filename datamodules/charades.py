@@ -1,0 +1,74 @@
+"""Charades, and for training also Charades-Ego."""
+
+from pathlib import Path
+from typing import Any
+
+from annotations.charades import read_charades
+from annotations.label_names import label_names
+from clips.dataset import PastEnd
+from clips.targets import Video
+from datamodules.base import Split, VideoDataModule
+from datamodules.files import VideoFiles, check_disjoint
+
+
+class CharadesDataModule(VideoDataModule):
+    """Charades v1: 157 activities of everyday life at home, several at a time; tested on its test list.
+
+    Videos without activity are kept: they are negatives of all labels in training, and in the test what the metric says.
+    An interval that ends before it starts labels its video but no clip. `docs/datasets` has the download.
+
+    Args:
+        train: `Charades_v1_train.csv`, or `charades.json`.
+        val: `Charades_v1_test.csv`, or `charades.json`.
+        root: folder of the videos (`Charades_v1_480`), or of a folder of frames each (`Charades_v1_rgb`, 24 a second).
+        ego_train: `CharadesEgo_v1_train.csv`, whose videos are then trained on as well; never tested on.
+        ego_root: folder of the videos of Charades-Ego.
+        past_end: a third of the intervals end after their video, so they are cut there; see `VideoDataModule`.
+        **kwargs: see `VideoDataModule`.
+
+    Raises:
+        ValueError: if only one of `ego_train` and `ego_root` is given.
+    """
+
+    def __init__(
+        self,
+        train: Path,
+        val: Path,
+        root: Path,
+        ego_train: Path | None = None,
+        ego_root: Path | None = None,
+        past_end: PastEnd = "clip",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(past_end=past_end, **kwargs)
+        if (ego_train is None) != (ego_root is None):
+            raise ValueError(f"ego_train and ego_root belong together, got {ego_train} and {ego_root}")
+        self.label_names = label_names("charades")
+        self.train, self.val, self.root = train, val, root
+        self.ego_train, self.ego_root = ego_train, ego_root
+
+    def read_split(self, split: Split) -> list[Video]:
+        """The training or validation videos; Charades has no public labels for another split."""
+        if split == "test":
+            return []
+        val = charades_videos(self.val, self.root, "val")
+        if split == "val":
+            return val
+        parts = {"train": charades_videos(self.train, self.root, "train")}
+        if self.ego_train is not None and self.ego_root is not None:
+            parts["ego_train"] = charades_videos(self.ego_train, self.ego_root, "train")
+        check_disjoint({part: [video.name for video in videos] for part, videos in {**parts, "val": val}.items()})
+        return [video for videos in parts.values() for video in videos]
+
+
+def charades_videos(annotations: Path, root: Path, split: Split) -> list[Video]:
+    """The videos of a file in the format of Charades, their files under `root`; of a JSON file those of the split.
+
+    Raises:
+        ValueError: if the JSON file has no video of the split.
+    """
+    files, subset = VideoFiles(root), {"train": "training", "val": "testing"}[split]
+    records = [record for record in read_charades(annotations) if record.subset in ("", subset)]
+    if not records:
+        raise ValueError(f"{annotations} has no video whose subset is {subset}")
+    return [Video(record.name, files.path(record.name), record.labels, record.intervals) for record in records]

@@ -1,0 +1,121 @@
+"""Kinetics-400, -600 and -700."""
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from annotations.kinetics import read_kinetics
+from annotations.label_names import label_names
+from annotations.records import AnnotatedVideo
+from clips.targets import Video
+from datamodules.base import Split, VideoDataModule
+from datamodules.files import SUFFIXES, VideoFiles
+
+_SUBSETS = {"train": {"train"}, "val": {"val", "validate", "validation"}, "test": {"test"}}
+
+
+class KineticsDataModule(VideoDataModule):
+    """Kinetics: ten-second clips of 400, 600 or 700 activities, one each.
+
+    Videos are named `youtube_id_000012_000022`, as their files are; `leave_out` takes a list of such names, without
+    suffix: those that could not be downloaded.
+
+    Args:
+        root: folder of the videos.
+        annotations: split name (train, val, test) -> official CSV file of the split. The test videos of the 400 and 600 have
+            no public labels: they can be predicted, not scored; without `test` the tests are on `val`.
+        labels: which edition; the 700 of 2020 have the classes of `kinetics700`.
+        file_name: where a video lies under the root, without the suffix (any known one, or a folder of frames, is taken).
+            `{label}` is found with spaces or with underscores, in any case; it is left out for a video without label.
+        **kwargs: see `VideoDataModule`.
+
+    Raises:
+        ValueError: if `file_name` has a suffix or an unknown field.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        annotations: dict[Split, Path],
+        labels: Literal["kinetics400", "kinetics600", "kinetics700"] = "kinetics400",
+        file_name: str = "{split}/{label}/{youtube_id}_{time_start:06d}_{time_end:06d}",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.label_names = label_names(labels)
+        self.root, self.annotations = root, annotations
+        self.places = file_name.split("/")
+        try:
+            last = [place.format(**_fields("x", "x", "x", 0, 0)) for place in self.places][-1]
+        except (KeyError, IndexError, ValueError) as error:
+            fields = ", ".join(_fields("x", "x", "x", 0, 0))
+            raise ValueError(
+                f"file_name {file_name!r} cannot be filled in ({error!r}); known fields: {fields}"
+            ) from error
+        if Path(last).suffix in SUFFIXES:
+            raise ValueError(f"file_name {file_name!r} must be without its suffix; all of {sorted(SUFFIXES)} are tried")
+
+    def read_split(self, split: Split) -> list[Video]:
+        """The clips of a split, those that are not there included.
+
+        Raises:
+            ValueError: if a row of the file is of another split.
+        """
+        if split not in self.annotations:
+            return []
+        records = read_kinetics(self.annotations[split], self.label_names)
+        other = next((record for record in records if record.subset not in _SUBSETS[split]), None)
+        if other:
+            raise ValueError(f"{other.where}: the row is of split {other.subset!r}, but the file is given as {split}")
+        whole = np.array([[0.0, np.inf]])  # a file holds its clip alone
+        paths = _paths(self.root, split, self.places, records, self.label_names)
+        return [
+            Video(record.name, path, record.labels, whole[: len(record.labels)])
+            for record, path in zip(records, paths, strict=True)
+        ]
+
+
+def _paths(
+    root: Path, split: str, places: list[str], records: list[AnnotatedVideo], label_names: list[str]
+) -> list[Path]:
+    files, paths = cache(_files), []
+    folders = cache(_folders)
+    for record in records:
+        label = label_names[record.labels[0]] if len(record.labels) else ""
+        youtube_id, start, end = record.name.rsplit("_", 2)
+        fields = _fields(split, label, youtube_id, int(start), int(end))
+        *above, name = (place.format(**fields) for place in places)
+        folder = root
+        for place in filter(None, above):
+            folder = folders(folder).get(_plain(place), folder / place)
+        found = files(folder)
+        paths.append(found.path(name) if found else folder / f"{name}.mp4")  # a missing class is reported by video
+    return paths
+
+
+def _fields(split: str, label: str, youtube_id: str, time_start: int, time_end: int) -> dict[str, Any]:
+    return {
+        "split": split,
+        "label": label,
+        "youtube_id": youtube_id,
+        "time_start": time_start,
+        "time_end": time_end,
+    }
+
+
+def _files(folder: Path) -> VideoFiles | None:
+    return VideoFiles(folder) if folder.is_dir() else None
+
+
+def _folders(parent: Path) -> dict[str, Path]:
+    if not parent.is_dir():
+        return {}
+    with os.scandir(parent) as entries:
+        return {_plain(entry.name): Path(entry.path) for entry in entries if entry.is_dir()}
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").lower()
