@@ -157,7 +157,7 @@ class TrainClips(_Videos, Dataset[dict[str, Any]]):
         """`clips` uint8 (1, C, T, H, W), `labels` float32 (K,), `index`, `rate`, `broken` {name: reason}.
 
         Where the data set has boxes also `boxes` float32 (P, 4), x1, y1, x2, y2 in pixels of the clip, and `box_labels`
-        float32 (P, K), of the people who are at least partly in the clip.
+        float32 (P, A), of the people who are at least partly in the clip.
         """
         broken: dict[str, str] = {}
         for number in range(draw.number, draw.number + len(self)):

@@ -25,7 +25,8 @@ class Video:
             for the whole file.
         boxes: (P, 4) float32, people at that moment: x1, y1, x2, y2 as shares of the width and height; None if the data
             set has none.
-        box_labels: (P, K) int64, multi-hot, what each of them does.
+        box_labels: (P, A) int64, multi-hot, which of A actions each of them does; the K labels, if the data set does not say
+            otherwise; None if it is not known.
     """
 
     name: str

@@ -55,7 +55,8 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         broken_test: `error` stops at an unreadable test video; `report` counts it as scored lowest and lists it.
         past_end: an interval past the end of its video is an `error`, or cut there (`clip`).
         past_end_tolerance: seconds that an interval may end late, for annotations that round.
-        leave_out: text file with one video name a line: videos of the annotations that are missing or broken here.
+        leave_out: text file with one video name a line: videos of the annotations that are missing or broken here. A name
+            before a slash stands for all below it: the movie of AVA's `MOVIE/0902`.
         predict: what `predict` reads: a video, a folder of videos, or a text file with one path a line.
         curve_step: seconds between the points of a predicted score curve; null for none.
 
@@ -154,7 +155,8 @@ class VideoDataModule(pl.LightningDataModule, ABC):
             self.videos[split] = videos
 
     def _read(self, split: str) -> list[Video]:
-        return [video for video in self.read_split(split) if video.name not in self.left_out]  # type: ignore[arg-type]
+        videos = self.read_split(split)  # type: ignore[arg-type]
+        return [video for video in videos if not {video.name, video.name.partition("/")[0]} & self.left_out]
 
     def cooccurrence(self) -> torch.Tensor:
         """int64 (K, K), training videos that have both labels; the diagonal counts those that have one."""

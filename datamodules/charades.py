@@ -1,5 +1,6 @@
 """Charades, and for training also Charades-Ego."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ class CharadesDataModule(VideoDataModule):
         train: `Charades_v1_train.csv`, or `charades.json`.
         val: `Charades_v1_test.csv`, or `charades.json`.
         root: folder of the videos (`Charades_v1_480`), or of a folder of frames each (`Charades_v1_rgb`, 24 a second).
-        ego_train: `CharadesEgo_v1_train.csv`, whose videos are then trained on as well; never tested on.
+        ego_train: `CharadesEgo_v1_train.csv`, whose videos are then trained on as well, as `ego/ID`; never tested on.
         ego_root: folder of the videos of Charades-Ego.
         past_end: a third of the intervals end after their video, so they are cut there; see `VideoDataModule`.
         **kwargs: see `VideoDataModule`.
@@ -54,11 +55,23 @@ class CharadesDataModule(VideoDataModule):
         val = charades_videos(self.val, self.root, "val")
         if split == "val":
             return val
-        parts = {"train": charades_videos(self.train, self.root, "train")}
+        train, names = charades_videos(self.train, self.root, "train"), [video.name for video in val]
+        check_disjoint({"train": [video.name for video in train], "val": names})
         if self.ego_train is not None and self.ego_root is not None:
-            parts["ego_train"] = charades_videos(self.ego_train, self.ego_root, "train")
-        check_disjoint({part: [video.name for video in videos] for part, videos in {**parts, "val": val}.items()})
-        return [video for videos in parts.values() for video in videos]
+            train += self._ego(self.ego_train, self.ego_root, set(names))
+        return train
+
+    def _ego(self, annotations: Path, root: Path, val: set[str]) -> list[Video]:
+        """The videos of Charades-Ego, named `ego/ID`, since an ID may also be that of another video of Charades."""
+        videos = charades_videos(annotations, root, "train")
+        videos = [replace(video, name=f"ego/{video.name}") for video in videos]
+        for video in videos:
+            if video.name.removeprefix("ego/") in val and video.name not in self.left_out:
+                raise ValueError(
+                    f"{annotations}: training video {video.name!r} has the id of a validation video of {self.val}; if it "
+                    f"shows the same, training on it would spoil the test: add {video.name!r} to the list leave_out"
+                )
+        return videos
 
 
 def charades_videos(annotations: Path, root: Path, split: Split) -> list[Video]:

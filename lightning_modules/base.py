@@ -16,7 +16,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
-from metrics import VideoMeanAveragePrecision, VideoTopK, reduce_views
+from metrics import VideoMeanAveragePrecision, VideoMeanLabelAccuracy, VideoTopK, reduce_views
 
 SchedulerCallable = Callable[[Optimizer, int], LRScheduler]
 
@@ -37,8 +37,8 @@ class MultiLabelModule(pl.LightningModule, ABC):
         num_labels: K; linked to the data, so it is not set by hand.
         optimizer: given the trainable parameters; SGD as the papers print it by default.
         scheduler: given the optimiser and the number of steps of the fit, such as `WarmupCosine`; steps once a batch.
-        single_label: exactly one label per video: softmax, cross-entropy and top-1/top-5 instead of sigmoid, binary
-            cross-entropy and mean average precision.
+        single_label: exactly one label per video: softmax, cross-entropy, top-1, top-5 and mean label accuracy instead of
+            sigmoid, binary cross-entropy and mean average precision.
     """
 
     def __init__(
@@ -173,4 +173,5 @@ def check_labels(checkpoint: dict[str, Any], num_labels: int, label_names: list[
 def _metrics(stage: str, single_label: bool, num_labels: int) -> nn.ModuleDict:
     if not single_label:
         return nn.ModuleDict({f"{stage}/map": VideoMeanAveragePrecision()})
-    return nn.ModuleDict({f"{stage}/top{k}": VideoTopK(k) for k in (1, 5) if k == 1 or k < num_labels})
+    accuracy: dict[str, nn.Module] = {f"{stage}/top{k}": VideoTopK(k) for k in (1, 5) if k == 1 or k < num_labels}
+    return nn.ModuleDict({**accuracy, f"{stage}/mean_label_accuracy": VideoMeanLabelAccuracy()})

@@ -37,10 +37,12 @@ def bootstrap(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """Percentile interval of the mean over `rankings` when whole videos are drawn with replacement (Efron, 1979).
+    """Interval of the mean over `rankings`, from how it spreads when whole videos are drawn with replacement (Efron, 1979).
 
     Steps of one video, or detections in it, are not independent, so videos are drawn and never rows. A ranking without a
-    positive in a resample is left out of its mean.
+    positive in a resample is left out of its mean. A video that is drawn twice stands beside itself in the ranked list,
+    which raises average precision: the plain percentiles lie too high and can miss the value itself. Hence the interval
+    is the value plus the percentiles of (resample - mean of the resamples).
 
     Args:
         rankings: one for each label (and each threshold, where a metric averages over thresholds); read once, in order.
@@ -58,14 +60,16 @@ def bootstrap(
             f"num_videos and resamples must be positive and level between 0 and 1, got {num_videos}, {resamples}, {level}"
         )
     random = np.random.default_rng(seed)
-    weights = random.multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=resamples)
-    total, count = np.zeros(resamples), np.zeros(resamples)
+    drawn = random.multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=resamples)
+    weights = np.concatenate([np.ones((1, num_videos), drawn.dtype), drawn])  # the first row gives the value itself
+    total, count = np.zeros(len(weights)), np.zeros(len(weights))
     for ranking in rankings:
         values = areas(ranking, area, weights)
         total += np.nan_to_num(values)
         count += ~np.isnan(values)
-    if not count.any():
+    if not count[1:].any():
         raise ValueError("no label has a positive, so there is no mean to bootstrap")
-    means: npt.NDArray[np.float64] = total[count > 0] / count[count > 0]
-    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    means: npt.NDArray[np.float64] = (total / np.maximum(count, 1))[count > 0]
+    value, resampled = means[0], means[1:]
+    low, high = np.clip(value + np.quantile(resampled - resampled.mean(), [(1 - level) / 2, (1 + level) / 2]), 0, 1)
     return Interval(float(low), float(high), level, resamples)

@@ -55,7 +55,8 @@ def test_single_label_trains_with_softmax_cross_entropy() -> None:
     literal = -(logits.double().log_softmax(1) * labels).sum(1).mean()
     assert module.loss(logits, labels).dtype == torch.float32
     assert float(module.loss(logits, labels)) == pytest.approx(float(literal), abs=1e-6)
-    assert set(module.val_metrics) == {"val/top1"} and set(module.test_metrics) == {"test/top1"}
+    for stage, metrics in (("val", module.val_metrics), ("test", module.test_metrics)):
+        assert set(metrics) == {f"{stage}/top1", f"{stage}/mean_label_accuracy"}
 
 
 def test_default_optimiser_is_the_printed_one_and_skips_frozen_parameters() -> None:

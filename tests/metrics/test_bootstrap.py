@@ -36,11 +36,18 @@ def literal_means(lists: list[Ranking], resamples: int, seed: int) -> np.ndarray
     return np.array(means)
 
 
+def spread(lists: list[Ranking], means: np.ndarray, level: float = 0.95) -> np.ndarray:
+    """The value of all videos, plus the percentiles of the resamples about their mean."""
+    value = np.mean([average_precision_score(given.hits, given.scores) for given in lists])
+    expected: np.ndarray = value + np.quantile(means - means.mean(), [(1 - level) / 2, (1 + level) / 2])
+    return np.clip(expected, 0, 1)
+
+
 @pytest.mark.parametrize("level", [0.95, 0.5])
 def test_bootstrap_equals_repeated_rows(level: float) -> None:
     means = literal_means(rankings(), 200, seed=7)
     got = bootstrap(iter(rankings()), VIDEOS, resamples=200, level=level, seed=7)
-    expected = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    expected = spread(rankings(), means, level)
     np.testing.assert_allclose([got.low, got.high], expected, rtol=0, atol=1e-12)
     assert (got.level, got.resamples) == (level, 200)
 
@@ -50,7 +57,20 @@ def test_bootstrap_leaves_out_resamples_without_a_positive() -> None:
     means = literal_means(rare, 100, seed=1)
     assert len(means) < 100
     got = bootstrap(rare, VIDEOS, resamples=100, seed=1)
-    np.testing.assert_allclose([got.low, got.high], np.quantile(means, [0.025, 0.975]), rtol=0, atol=1e-12)
+    np.testing.assert_allclose([got.low, got.high], spread(rare, means), rtol=0, atol=1e-12)
+
+
+def test_bootstrap_holds_the_expected_value_as_often_as_it_says() -> None:
+    """Draw many test sets of 60 videos from one distribution; 90 % intervals must hold the mean of all their values."""
+    random, values, intervals = np.random.default_rng(0), [], []
+    for _ in range(150):
+        hits = random.random(60) < 0.2
+        scores = random.normal(size=60) + 0.5 * hits
+        given = Ranking(scores, hits, np.arange(60), hits.astype(np.int64))
+        intervals.append(bootstrap([given], 60, resamples=200, level=0.9))
+        values.append(average_precision_score(hits, scores))
+    share = np.mean([got.low <= np.mean(values) <= got.high for got in intervals])
+    assert 0.8 <= share <= 0.97, share
 
 
 def test_bootstrap_is_the_same_for_a_seed_and_another_for_another() -> None:
