@@ -40,7 +40,8 @@ def spread(lists: list[Ranking], means: np.ndarray, level: float = 0.95) -> np.n
     """The value of all videos, plus the percentiles of the resamples about their mean."""
     value = np.mean([average_precision_score(given.hits, given.scores) for given in lists])
     expected: np.ndarray = value + np.quantile(means - means.mean(), [(1 - level) / 2, (1 + level) / 2])
-    return np.clip(expected, 0, 1)
+    clipped: np.ndarray = np.clip(expected, 0, 1)
+    return clipped
 
 
 @pytest.mark.parametrize("level", [0.95, 0.5])
