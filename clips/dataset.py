@@ -71,8 +71,10 @@ class _Videos:
         video = self.videos[number]
         index = self._indices.get(video.path)
         if index is None:
-            folder = video.path.is_dir()
-            index = read_frame_folder(video.path, self.spec.folder_fps) if folder else read_index(video.path)
+            if video.path.is_dir():
+                index = read_frame_folder(video.path, self.spec.folder_fps, video.frame_numbers)
+            else:
+                index = read_index(video.path)
             check_intervals(video, index.duration, self.spec)
             self._indices[video.path] = index
         times, first = window_times(video, index.times, index.duration)

@@ -1,7 +1,8 @@
 """A folder of numbered pictures as a video, as Charades, AVA and Volleyball are often stored.
 
-Frame k of the folder is on screen from k / fps seconds on, k = 0 being the lowest number in the folder. A number that is
-missing in between would shift all later frames in time, so it is an error.
+Frame k of the folder is on screen from k / fps seconds on, k = 0 being the lowest number in the folder. A missing number
+would shift all later frames in time, so it is an error; so is a lowest number other than 0 or 1, unless the data set
+says which numbers its folders have.
 """
 
 from __future__ import annotations
@@ -58,12 +59,13 @@ class FrameFolder:
         return len(self.names) / self.fps
 
 
-def read_frame_folder(path: Path, fps: float | None) -> FrameFolder:
+def read_frame_folder(path: Path, fps: float | None, numbers: tuple[int, int] | None = None) -> FrameFolder:
     """List the frames of a folder and read the size of the first.
 
     Args:
         path: Folder of pictures whose names end in their number, such as `0BX9N-000001.jpg`; other files are ignored.
         fps: Frames a second.
+        numbers: First and last number that the folder must have; by default it must begin with 0 or 1.
 
     Raises:
         ValueError: If `fps` is None or not positive.
@@ -74,6 +76,34 @@ def read_frame_folder(path: Path, fps: float | None) -> FrameFolder:
         raise ValueError(
             f"folder_fps must be the frame rate at which folders of frames were extracted, got {fps} for {path}; set it"
         )
+    numbered = _numbered(path)
+    first, last = numbered[0][0], numbered[-1][0]
+    if numbers is not None and (first, last) != numbers:
+        raise VideoError(
+            f"{path}: expected frames {numbers[0]} to {numbers[1]}, got {first} to {last}; extract the frames again"
+        )
+    if numbers is None and first > 1:
+        raise VideoError(
+            f"{path}: expected frames from 0 or 1 on, got {numbered[0][1]} first, which would shift all annotations in time; "
+            "extract the frames again"
+        )
+    names = tuple(name for _, name in numbered)
+    picture = _decode(path / names[0])
+    return FrameFolder(path, names, np.arange(len(names)) / fps, fps, picture.height, picture.width)
+
+
+def frame_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels of the first picture of a folder, whatever else it holds.
+
+    Raises:
+        VideoError: If there is no such folder or picture, or it cannot be decoded.
+    """
+    picture = _decode(path / _numbered(path)[0][1])
+    return picture.height, picture.width
+
+
+def _numbered(path: Path) -> list[tuple[int, str]]:
+    """Number and name of each picture of a folder, consecutive."""
     if not path.is_dir():
         raise VideoError(f"{path}: expected a folder of frames, got {'a file' if path.exists() else 'nothing'}")
     numbered: list[tuple[int, str]] = []
@@ -93,9 +123,7 @@ def read_frame_folder(path: Path, fps: float | None) -> FrameFolder:
         if number != last + 1:
             fault = f"both have number {number}" if number == last else f"leave out {number - last - 1} frame(s)"
             raise VideoError(f"{path}: {name} and {after} {fault}; extract the frames again or leave this video out")
-    names = tuple(name for _, name in numbered)
-    first = _decode(path / names[0])
-    return FrameFolder(path, names, np.arange(len(names)) / fps, fps, first.height, first.width)
+    return numbered
 
 
 def read_folder_frames(index: FrameFolder, numbers: NDArray[np.int64], size: tuple[int, int] | None = None) -> Tensor:

@@ -27,6 +27,8 @@ class Video:
             set has none.
         box_labels: (P, A) int64, multi-hot, which of A actions each of them does; the K labels, if the data set does not say
             otherwise; None if it is not known.
+        frame_numbers: first and last number of the pictures that a folder of frames must have; None if only the first is
+            known to be 0 or 1.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Video:
     window: tuple[float, float] | None = None
     boxes: NDArray[np.float32] | None = None
     box_labels: NDArray[np.int64] | None = None
+    frame_numbers: tuple[int, int] | None = None
 
     def video_labels(self, num_labels: int) -> NDArray[np.int64]:
         """(K,) int64, 1 for each label that occurs anywhere in the video."""

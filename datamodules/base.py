@@ -18,9 +18,12 @@ from clips.sampling import ShortVideo
 from clips.shards import Shard
 from clips.targets import Target, Video
 from clips.views import VideoViews, ViewBatch, Views, collate_views, normalise
-from datamodules.files import list_videos, read_list
+from datamodules.checks import LeftOut, check_apart, check_videos
+from datamodules.files import list_videos
 
 Split = Literal["train", "val", "test"]
+
+_SPLITS: dict[str, tuple[Split, ...]] = {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}
 
 
 class VideoDataModule(pl.LightningDataModule, ABC):
@@ -121,7 +124,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         self.predict_path, self.curve_step = predict, curve_step
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
         self.spec = ClipSpec(num_frames, fps, folder_fps, short_video, crop_size, past_end, past_end_tolerance)
-        self.left_out = set(read_list(leave_out)) if leave_out else set()
+        self.left_out = LeftOut(leave_out)
         self.videos: dict[str, list[Video]] = {}
         self.broken: dict[str, str] = {}
 
@@ -138,12 +141,14 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         """Read the splits that the stage needs.
 
         Raises:
-            ValueError: if a split that is needed is empty, names a video twice, or names a file that does not exist.
+            ValueError: if a split that is needed is empty, names a video twice, or names a file that does not exist; if a
+                file is in the training split and in another; if `leave_out` names a video that no split has.
         """
         if stage == "predict":
             self.videos["predict"] = _to_predict(self.predict_path)
             return
-        for split in {"fit": ("train", "val"), "validate": ("val",), "test": ("test",)}[stage]:
+        splits: tuple[Split, ...] = _SPLITS[stage]
+        for split in splits:
             videos = self._read(split)
             if not videos and split == "test":  # data sets such as Charades are tested on their validation videos
                 videos = self._read("val")
@@ -153,16 +158,23 @@ class VideoDataModule(pl.LightningDataModule, ABC):
                 )
             check_videos(videos, split)
             self.videos[split] = videos
+        if stage == "fit":
+            check_apart(self.videos["train"], self.videos["val"] or self._read("test"))
+        if self.left_out:
+            for split in {*_SPLITS["fit"], *_SPLITS["test"]} - set(splits):
+                self._read(split)  # only to see which of the listed videos are there
+            self.left_out.check()
 
-    def _read(self, split: str) -> list[Video]:
-        videos = self.read_split(split)  # type: ignore[arg-type]
-        return [video for video in videos if not {video.name, video.name.partition("/")[0]} & self.left_out]
+    def _read(self, split: Split) -> list[Video]:
+        return [video for video in self.read_split(split) if video.name not in self.left_out]
 
     def cooccurrence(self) -> torch.Tensor:
         """int64 (K, K), training videos that have both labels; the diagonal counts those that have one."""
-        videos = self.videos.get("train") or self._read("train")
-        matrix = torch.from_numpy(np.stack([video.video_labels(self.num_labels) for video in videos]))
-        return matrix.T @ matrix
+        matrix = torch.zeros(self.num_labels, self.num_labels, dtype=torch.int64)
+        for video in self.videos.get("train") or self._read("train"):
+            labels = torch.from_numpy(np.unique(video.labels))
+            matrix[labels[:, None], labels] += 1
+        return matrix
 
     def train_dataloader(self) -> DataLoader[Any]:
         """Clips at random starts, their rates drawn by `clips.rate_batches.RateBatches`."""
@@ -265,29 +277,6 @@ def _views(name: str, views: dict[float, tuple[int, int]]) -> Views:
                 f"{name} maps a positive rate to [positions, crops] of at least 1, got {rate}: {[positions, crops]}"
             )
     return {float(rate): (positions, crops) for rate, (positions, crops) in views.items()}
-
-
-def check_videos(videos: list[Video], split: str) -> None:
-    """Refuse a split that names a video twice, or a file or folder of frames that does not exist.
-
-    Raises:
-        ValueError: with the first of them and their number.
-    """
-    names: set[str] = set()
-    for video in videos:
-        if video.name in names:
-            raise ValueError(f"video {video.name!r} is listed twice in the {split} split; remove one of them")
-        names.add(video.name)
-    exists: dict[Path, bool] = {}  # many records may show moments of one file
-    for video in videos:
-        if video.path not in exists:
-            exists[video.path] = video.path.exists()
-    missing = [video for video in videos if not exists[video.path]]
-    if missing:
-        raise ValueError(
-            f"{len(missing)} of {len(videos)} videos of the {split} split do not exist, the first: {missing[0].path} (video "
-            f"{missing[0].name!r}); check the root folder, or name them in the file that leave_out points to, one a line"
-        )
 
 
 def _to_predict(path: Path | None) -> list[Video]:

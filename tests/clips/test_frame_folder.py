@@ -9,7 +9,7 @@ import pytest
 from av.video.codeccontext import VideoCodecContext
 
 from clips.decoding import VideoError
-from clips.frame_folder import read_folder_frames, read_frame_folder
+from clips.frame_folder import frame_size, read_folder_frames, read_frame_folder
 
 
 def write_picture(path: Path, picture: np.ndarray) -> None:
@@ -28,6 +28,9 @@ def pictures(count: int, height: int = 16, width: int = 24) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), dtype=np.uint8)
 
 
+WANTED = (8, 12)
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Numbers 8 to 12, so that sorting by text would put 10 first."""
@@ -38,7 +41,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_frames_equal_the_pictures_in_the_order_of_their_numbers(folder: Path) -> None:
-    index = read_frame_folder(folder, 25)
+    index = read_frame_folder(folder, 25, WANTED)
     assert (index.total_frames, index.height, index.width, index.fps) == (5, 16, 24, 25)
     assert index.names[0] == "ID-8.png" and index.duration == pytest.approx(0.2)
     np.testing.assert_allclose(index.times, [0, 0.04, 0.08, 0.12, 0.16])
@@ -58,25 +61,39 @@ def test_jpeg_is_read_in_full_range_and_resized(tmp_path: Path) -> None:
 @pytest.mark.parametrize("fps", [None, 0, -1])
 def test_frame_rate_is_needed(folder: Path, fps: float | None) -> None:
     with pytest.raises(ValueError, match="folder_fps must be the frame rate"):
-        read_frame_folder(folder, fps)
+        read_frame_folder(folder, fps, WANTED)
 
 
 def test_missing_frame_is_an_error(folder: Path) -> None:
     (folder / "ID-10.png").unlink()
     with pytest.raises(VideoError, match=r"ID-9.png and ID-11.png leave out 1 frame"):
-        read_frame_folder(folder, 24)
+        read_frame_folder(folder, 24, WANTED)
+
+
+@pytest.mark.parametrize(
+    ("numbers", "message"),
+    [
+        (None, r"expected frames from 0 or 1 on, got ID-8.png first"),
+        ((7, 12), "expected frames 7 to 12, got 8 to 12"),
+        ((8, 13), "expected frames 8 to 13, got 8 to 12"),
+    ],
+)
+def test_frames_missing_at_an_end_are_an_error(folder: Path, numbers: tuple[int, int] | None, message: str) -> None:
+    with pytest.raises(VideoError, match=message):
+        read_frame_folder(folder, 24, numbers)
+    assert frame_size(folder) == (16, 24)
 
 
 def test_two_frames_of_one_number_are_an_error(folder: Path) -> None:
     write_picture(folder / "ID-08.png", pictures(1)[0])
     with pytest.raises(VideoError, match="both have number 8"):
-        read_frame_folder(folder, 24)
+        read_frame_folder(folder, 24, WANTED)
 
 
 def test_name_without_number_is_an_error(folder: Path) -> None:
     (folder / "cover.jpg").write_bytes(b"")
     with pytest.raises(VideoError, match=r"cover.jpg: expected a name that ends in the number"):
-        read_frame_folder(folder, 24)
+        read_frame_folder(folder, 24, WANTED)
 
 
 def test_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
@@ -87,7 +104,7 @@ def test_folder_without_pictures_is_an_error(tmp_path: Path) -> None:
 
 
 def test_damaged_or_differing_picture_is_an_error_that_names_it(folder: Path) -> None:
-    index = read_frame_folder(folder, 24)
+    index = read_frame_folder(folder, 24, WANTED)
     (folder / "ID-9.png").write_bytes((folder / "ID-9.png").read_bytes()[:60])
     with pytest.raises(VideoError, match=r"ID-9.png"):
         read_folder_frames(index, np.array([1]))
@@ -99,4 +116,4 @@ def test_damaged_or_differing_picture_is_an_error_that_names_it(folder: Path) ->
 @pytest.mark.parametrize("numbers", [[3, 1], [0, 5], [-1, 2]])
 def test_numbers_outside_or_out_of_order_are_refused(folder: Path, numbers: list[int]) -> None:
     with pytest.raises(ValueError, match="numbers must"):
-        read_folder_frames(read_frame_folder(folder, 24), np.array(numbers))
+        read_folder_frames(read_frame_folder(folder, 24, WANTED), np.array(numbers))

@@ -11,6 +11,7 @@ from clips.decoding import VideoError, read_frames, read_index
 from clips.encoding import write_video
 from clips.views import ViewBatch, normalise
 from datamodules import AnnotatedVideosDataModule, FolderDataModule, VideoDataModule
+from datamodules.checks import LeftOut
 from tests.clips.test_frame_folder import write_picture
 from tests.conftest import LABELS, settings
 
@@ -296,3 +297,36 @@ def test_folders_of_frames_need_their_rate_and_then_train(make: Make, tmp_path: 
         batches(data)
     (batch,) = batches(make(as_folders, folder_fps=24, batch_size=6))
     assert batch["clips"].shape[0] == 6 and "broken" not in batch
+
+
+def test_list_of_videos_to_leave_out_that_fits_nothing_is_refused(make: Make, tmp_path: Path) -> None:
+    (tmp_path / "absent.txt").write_text("train_0.mp4\ntest_1\n")
+    with pytest.raises(ValueError, match=r"absent.txt names 1 videos that no split has, the first 'test_1'"):
+        make(leave_out=tmp_path / "absent.txt").setup("fit")
+    (tmp_path / "absent.txt").write_text("test_1.mp4\n")  # of a split that a fit does not read
+    make(leave_out=tmp_path / "absent.txt").setup("fit")
+
+
+def test_name_before_a_slash_leaves_out_all_below_it(tmp_path: Path) -> None:
+    (tmp_path / "absent.txt").write_text("7\n12/3\n")
+    left_out = LeftOut(tmp_path / "absent.txt")
+    assert [name in left_out for name in ("7/1", "7/2", "12/3", "12/4", "70/1")] == [True, True, True, False, False]
+    left_out.check()
+
+
+def test_file_that_is_trained_and_tested_on_is_refused(make: Make) -> None:
+    def shared(text: str) -> str:
+        return text.replace("val_0.mp4", "./train_0.mp4")
+
+    with pytest.raises(ValueError, match="1 training videos are of files that are validated or tested on too"):
+        make(shared).setup("fit")
+    with pytest.raises(ValueError, match="1 training videos are of files that are validated or tested on too"):
+        make(lambda text: shared(text).replace(",val", ",test")).setup("fit")
+
+
+def test_cooccurrence_counts_videos_and_not_intervals(make: Make) -> None:
+    data = make(lambda text: text + "train_0.mp4,ball,0.1,0.2,train\n")
+    data.setup("fit")
+    labels = np.stack([video.video_labels(5) for video in data.videos["train"]])
+    np.testing.assert_array_equal(data.cooccurrence().numpy(), labels.T @ labels)
+    assert int(data.cooccurrence()[0, 0]) < sum(int((video.labels == 0).sum()) for video in data.videos["train"])
