@@ -22,7 +22,7 @@ def read_actions_json(path: Path, *, num_labels: int, first_id: int) -> list[Ann
         One record for each video, in the order of the file; videos without action and odd intervals included.
 
     Raises:
-        ValueError: naming file, video and action: repeated video, missing key, subset other than training and testing,
+        ValueError: naming file, video and action: no or repeated video, missing key, subset other than training and testing,
             malformed action, unknown label id, time that is no finite number.
     """
     videos = []
@@ -41,6 +41,8 @@ def read_actions_json(path: Path, *, num_labels: int, first_id: int) -> list[Ann
             for number, action in enumerate(entry["actions"])
         ]
         videos.append(annotated_video(name, entry["subset"], duration, actions, where))
+    if not videos:
+        raise ValueError(f"{path} has no video; is the file complete?")
     return videos
 
 

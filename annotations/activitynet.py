@@ -5,12 +5,11 @@ Caba Heilbron et al., ActivityNet: A Large-Scale Video Benchmark for Human Activ
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from annotations.records import AnnotatedVideo
-from annotations.values import Action, annotated_video, read_json, seconds
+from annotations.values import Action, annotated_video, csv_table, read_json, seconds
 
 SUBSETS = ("training", "validation", "testing")
 
@@ -30,8 +29,8 @@ def read_activitynet(path: Path, label_names: Sequence[str], subsets: Path | Non
         or past the end included. `subset` is training, validation or testing; empty where no file states it.
 
     Raises:
-        ValueError: naming file, video and annotation: another structure, repeated video, unknown subset or label, segment
-            that is no pair of finite numbers, video that `subsets` does not list.
+        ValueError: naming file, video and annotation: another structure, no or repeated video, unknown subset or label,
+            segment that is no pair of finite numbers, video that `subsets` does not list.
     """
     content = read_json(path)
     if "database" in content:
@@ -42,6 +41,8 @@ def read_activitynet(path: Path, label_names: Sequence[str], subsets: Path | Non
         entries, keys = content, ["duration_second", "annotations"]
     if not isinstance(entries, dict):
         raise ValueError(f"{path}: database must be an object of videos, got a {type(entries).__name__}")
+    if not entries:
+        raise ValueError(f"{path} has no video; is the file complete?")
     listed = _read_subsets(subsets) if subsets else None
     numbers = {name: k for k, name in enumerate(label_names)}
     return [_video(key, entry, keys, numbers, listed, f"{path}, video {key!r}") for key, entry in entries.items()]
@@ -84,19 +85,18 @@ def _action(row: object, numbers: Mapping[str, int], where: str) -> Action:
 
 
 def _read_subsets(path: Path) -> dict[str, str]:
-    if not path.is_file():
-        raise ValueError(f"file of subsets {path} does not exist")
+    rows = csv_table(path)
+    number, columns = next(rows)
+    missing = sorted({"video", "subset"} - set(columns))
+    if missing:
+        raise ValueError(f"{path}, line {number}: column {missing[0]!r} is missing; got {columns}")
     listed: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        missing = sorted({"video", "subset"} - set(reader.fieldnames or ()))
-        if missing:
-            raise ValueError(f"{path}, line 1: column {missing[0]!r} is missing; got {reader.fieldnames}")
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if row["subset"] not in SUBSETS:
-                raise ValueError(f"{where}: subset must be one of {SUBSETS}, got {row['subset']!r}")
-            if row["video"] in listed:
-                raise ValueError(f"{where}: video {row['video']!r} is there twice; keep one row")
-            listed[row["video"]] = row["subset"]
+    for number, cells in rows:
+        where, row = f"{path}, line {number}", dict(zip(columns, cells, strict=True))
+        if row["subset"] not in SUBSETS:
+            raise ValueError(f"{where}: subset must be one of {SUBSETS}, got {row['subset']!r}")
+        if not row["video"] or row["video"] in listed:
+            problem = f"video {row['video']!r} is there twice; keep one row" if row["video"] else "the video is empty"
+            raise ValueError(f"{where}: {problem}")
+        listed[row["video"]] = row["subset"]
     return listed

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
 from array import array
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
+from annotations.values import csv_rows, read_text, whole_number
+
 NUM_ACTIONS = 80
 
-_BLOCK = re.compile(r"(\w+)\s*\{([^{}]*)\}|(\S+)")
-_NAME = re.compile(r'\bname:\s*"([^"]*)"')
-_ID = re.compile(r"\b(?:label_)?id:\s*(\d+)")
+_STRING = r'"(?:[^"\\]|\\.)*"'
+_BLOCK = re.compile(rf'\w+\s*\{{((?:[^{{}}"]|{_STRING})*)\}}|\S+')
+_FIELD = re.compile(rf"(\w+)\s*:\s*({_STRING}|[^\s,;]+)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,15 +52,16 @@ def read_boxes(path: Path, *, scored: bool) -> AvaBoxes:
             person whose action is unknown. Otherwise the eighth cell, which v1.0 does not have, numbers the person.
 
     Raises:
-        ValueError: naming file and line: wrong number of cells, number that is none, second that is not whole, box that
-            is empty, reversed or reaches out of 0 to 1, action that is not 1 to 80, annotated row that is repeated.
+        ValueError: naming file and line: wrong number of cells, no video, number that is none, second that is not one of
+            up to six digits, box that is empty, reversed or reaches out of 0 to 1, action that is not 1 to 80, annotated
+            row that is repeated; or a file without rows.
     """
     names: dict[str, str] = {}  # one string object a video, not one a row: result files have millions of rows
     videos: list[str] = []
     seconds, actions, lines = array("q"), array("q"), array("q")
     boxes, scores = array("d"), array("d")
     seen: dict[str, int] = {}
-    for line, row in _rows(path):
+    for line, row in csv_rows(path, skip_blanks=True):
         try:
             video, second, x1, y1, x2, y2, action, *rest = row
             if len(rest) != 1 and (scored or rest):
@@ -69,16 +70,20 @@ def read_boxes(path: Path, *, scored: bool) -> AvaBoxes:
             expected = "8 cells, the last a score" if scored else "7 cells, or 8 with the person's number"
             raise ValueError(f"{path}, line {line}: expected {expected}, got {len(row)}") from None
         try:
+            if "_" in ",".join(row[1:]):  # which Python reads between digits
+                raise ValueError
             box = (float(x1), float(y1), float(x2), float(y2))
-            seconds.append(int(second))
+            seconds.append(whole_number(second))
             number = -1 if scored and action in ("", "-1") else int(action)
             score = float(rest[0]) if scored else 1.0
             _ = int(rest[0]) if rest and not scored else 0
         except ValueError:
             raise ValueError(
-                f"{path}, line {line}: expected numbers after the video (whole ones for the second, the action"
-                f"{'' if scored else ' and the person'}), got {','.join(row[1:])}"
+                f"{path}, line {line}: expected numbers after the video (1 to 6 digits for the second, whole ones for the "
+                f"action{'' if scored else ' and the person'}), got {','.join(row[1:])}"
             ) from None
+        if not video:
+            raise ValueError(f"{path}, line {line}: the video is empty; expected its name in the first cell")
         if not (0 <= box[0] < box[2] <= 1 and 0 <= box[1] < box[3] <= 1):
             raise ValueError(
                 f"{path}, line {line}: expected a box x1 < x2, y1 < y2 in shares of the frame, 0 to 1, got {list(box)}"
@@ -94,6 +99,8 @@ def read_boxes(path: Path, *, scored: bool) -> AvaBoxes:
         actions.append(number)
         scores.append(score)
         lines.append(line)
+    if not videos:
+        raise ValueError(f"{path} has no box; expected one row for each person and action")
     return AvaBoxes(
         path,
         videos,
@@ -130,20 +137,30 @@ def read_label_map(path: Path) -> dict[int, str]:
     many.
 
     Raises:
-        ValueError: naming file and line: block without name or number, number given twice or not 1 to 80; no block.
+        ValueError: naming file and line: block without name or number or with two, number or name that an earlier block
+            has, number that is not 1 to 80; no block.
     """
-    _check_file(path)
-    text = path.read_text(encoding="utf-8")
+    text = read_text(path)
     names: dict[int, str] = {}
     for block in _BLOCK.finditer(text):
         where = f"{path}, line {text.count(chr(10), 0, block.start()) + 1}"
-        name, number = _NAME.search(block[2] or ""), _ID.search(block[2] or "")
-        if not name or not number:
-            raise ValueError(f'{where}: expected a block such as item {{ name: "walk" id: 14 }}, got {block[0]!r}')
-        key = int(number[1])
+        fields = _FIELD.findall(block[1] or "")
+        found = [value for key, value in fields if key == "name"]
+        ids = [value for key, value in fields if key in ("id", "label_id")]
+        try:
+            (quoted,), (key,) = found, map(whole_number, ids)
+            name = re.sub(r"\\(.)", r"\1", quoted[1:-1])
+            if not name or quoted[0] != '"':
+                raise ValueError
+        except ValueError:
+            raise ValueError(
+                f'{where}: expected a block such as item {{ name: "walk" id: 14 }}, got {block[0]!r}'
+            ) from None
         if key in names or not 1 <= key <= NUM_ACTIONS:
-            raise ValueError(f"{where}: expected each action from 1 to {NUM_ACTIONS} once, got {key} for {name[1]!r}")
-        names[key] = name[1]
+            raise ValueError(f"{where}: expected each action from 1 to {NUM_ACTIONS} once, got {key} for {name!r}")
+        if name in names.values():
+            raise ValueError(f"{where}: action {key} has the name {name!r} of an earlier one; correct one of them")
+        names[key] = name
     if not names:
         raise ValueError(f'{path} has no label; expected blocks such as item {{ name: "walk" id: 14 }}')
     return dict(sorted(names.items()))
@@ -156,23 +173,14 @@ def read_excluded(path: Path) -> set[tuple[str, int]]:
         ValueError: naming file and line of what is not of that form.
     """
     excluded = set()
-    for line, row in _rows(path):
-        if len(row) != 2 or not row[1].isdecimal():
+    for line, row in csv_rows(path, skip_blanks=True):
+        try:
+            video, second = row
+            if not video:
+                raise ValueError
+            excluded.add((video, whole_number(second)))
+        except ValueError:
             raise ValueError(
                 f"{path}, line {line}: expected video,second such as 5BDj0ow5hnA,1038, got {','.join(row)}"
-            )
-        excluded.add((row[0], int(row[1])))
+            ) from None
     return excluded
-
-
-def _rows(path: Path) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each line that is not blank."""
-    _check_file(path)
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, skipinitialspace=True)
-        yield from ((reader.line_num, row) for row in reader if row)
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise ValueError(f"annotation file {path} does not exist")

@@ -5,13 +5,12 @@ Sigurdsson et al., Hollywood in Homes (https://arxiv.org/abs/1604.01753); Charad
 
 from __future__ import annotations
 
-import csv
 import re
 from pathlib import Path
 
 from annotations.actions_json import read_actions_json
 from annotations.records import AnnotatedVideo
-from annotations.values import Action, annotated_video, seconds
+from annotations.values import Action, annotated_video, csv_table, seconds
 
 NUM_LABELS = 157
 _LABEL = re.compile(r"c\d{3}", re.ASCII)
@@ -28,8 +27,8 @@ def read_charades(path: Path) -> list[AnnotatedVideo]:
         ones end after the video, and some before they start. `subset` is empty for a CSV file, which is one split.
 
     Raises:
-        ValueError: naming file and line: missing column, row of another length, repeated or empty id, malformed action,
-            unknown class, time that is no finite number; or no video at all.
+        ValueError: naming file and line: missing or repeated column, row of another length, repeated or empty id,
+            malformed action, unknown class, time that is no finite number; or no video at all.
     """
     is_json = path.suffix.lower() == ".json"
     videos = read_actions_json(path, num_labels=NUM_LABELS, first_id=0) if is_json else _read_csv(path)
@@ -39,29 +38,23 @@ def read_charades(path: Path) -> list[AnnotatedVideo]:
 
 
 def _read_csv(path: Path) -> list[AnnotatedVideo]:
-    if not path.is_file():
-        raise ValueError(f"annotation file {path} does not exist")
     videos: list[AnnotatedVideo] = []
     places: dict[str, str] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        try:
-            missing = sorted({"id", "actions", "length"} - set(reader.fieldnames or ()))
-            if missing:
-                raise ValueError(f"{path}, line 1: column {missing[0]!r} is missing; got {reader.fieldnames}")
-            for row in reader:
-                where = f"{path}, line {reader.line_num}"  # the last one of a row whose cells hold line breaks
-                if None in row or None in row.values():
-                    raise ValueError(f"{where}: expected {len(reader.fieldnames or ())} cells, got another number")
-                name, length = row["id"].strip(), row["length"].strip()
-                if not name or name in places:
-                    problem = f"video {name!r} is there before, at {places[name]}" if name else "the id is empty"
-                    raise ValueError(f"{where}: {problem}; a video has one row and a name")
-                places[name] = where
-                duration = seconds(length, "length", where) if length else None
-                videos.append(annotated_video(name, "", duration, _actions(row["actions"], where), where))
-        except (csv.Error, UnicodeDecodeError) as error:
-            raise ValueError(f"{path}, line {reader.line_num}: not a CSV file in UTF-8: {error}") from error
+    rows = csv_table(path, strict=False)  # stray quotes in a script; a row that they spoil has another number of cells
+    number, columns = next(rows)
+    missing = sorted({"id", "actions", "length"} - set(columns))
+    if missing:
+        raise ValueError(f"{path}, line {number}: column {missing[0]!r} is missing; got {columns}")
+    for number, cells in rows:
+        where = f"{path}, line {number}"  # the last one of a row whose cells hold line breaks
+        row = dict(zip(columns, cells, strict=True))
+        name, length = row["id"].strip(), row["length"].strip()
+        if not name or name in places:
+            problem = f"video {name!r} is there before, at {places[name]}" if name else "the id is empty"
+            raise ValueError(f"{where}: {problem}; a video has one row and a name")
+        places[name] = where
+        duration = seconds(length, "length", where) if length else None
+        videos.append(annotated_video(name, "", duration, _actions(row["actions"], where), where))
     return videos
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from annotations.records import AnnotatedVideo
-from annotations.values import annotated_video
+from annotations.values import annotated_video, read_text
 
 _SUBSETS = {"0": "", "1": "train", "2": "test"}
 
@@ -28,8 +28,8 @@ def read_hmdb51(folder: Path, fold: int, label_names: Sequence[str]) -> list[Ann
         number 1, `test` for 2 and empty for 0, a video that the fold does not use.
 
     Raises:
-        ValueError: a class has no file; naming file and line: wrong number of cells, number that is not 0, 1 or 2, video
-            listed twice.
+        ValueError: a class has no file or an empty one; naming file and line: wrong number of cells, number that is not
+            0, 1 or 2, video listed twice.
     """
     records: dict[str, AnnotatedVideo] = {}
     for label, label_name in enumerate(label_names):
@@ -38,9 +38,10 @@ def read_hmdb51(folder: Path, fold: int, label_names: Sequence[str]) -> list[Ann
             raise ValueError(
                 f"list file {path} does not exist; expected one for each of the {len(label_names)} classes"
             )
-        for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
-            if not text.strip():
-                continue
+        lines = [(line, text) for line, text in enumerate(read_text(path).splitlines(), 1) if text.strip()]
+        if not lines:
+            raise ValueError(f"list file {path} is empty; expected one video of the class a line")
+        for line, text in lines:
             where, (video, _, number) = f"{path}, line {line}", text.strip().rpartition(" ")
             if not video or number not in _SUBSETS:
                 raise ValueError(

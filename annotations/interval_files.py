@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from annotations.records import AnnotatedVideo
-from annotations.values import Action, annotated_video, seconds
+from annotations.values import Action, annotated_video, read_text, seconds
 
 _ENDINGS = ("_val", "_test")
 
@@ -26,16 +26,17 @@ def read_interval_files(paths: Sequence[Path], label_names: Sequence[str]) -> li
         file, odd ones (of no length, past the end of the video) included. Subset and duration are not in these files.
 
     Raises:
-        ValueError: if a file is of no known class or of one that was read before, a class has no file, or a line is
-            malformed, with the number of the line.
+        ValueError: if a file is of no known class or of one that was read before, a class has no file or an empty one, or a
+            line is malformed, with the number of the line.
     """
     files = _by_label(paths, label_names)
     actions: dict[str, list[Action]] = {}
     places: dict[str, str] = {}
     for label, path in files:
-        for number, line in enumerate(_lines(path), 1):
-            if not line.strip():
-                continue
+        lines = [(number, line) for number, line in enumerate(read_text(path).splitlines(), 1) if line.strip()]
+        if not lines:
+            raise ValueError(f"{path} is empty; expected one 'video start end' a line, or the class would be lost")
+        for number, line in lines:
             where, parts = f"{path}, line {number}", line.split()
             if len(parts) != 3:
                 raise ValueError(f"{where}: expected 'video start end', got {line!r}")
@@ -69,9 +70,3 @@ def _by_label(paths: Sequence[Path], label_names: Sequence[str]) -> list[tuple[i
                 f"{len(missing)} of {len(numbers)} classes have no file, the first: {folder / (missing[0] + ending)}.txt"
             )
     return [(label, files[label]) for label in numbers.values() for files in kinds.values()]
-
-
-def _lines(path: Path) -> list[str]:
-    if not path.is_file():
-        raise ValueError(f"annotation file {path} does not exist")
-    return path.read_text(encoding="utf-8-sig").splitlines()

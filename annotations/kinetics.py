@@ -7,14 +7,18 @@ same 700 classes.
 
 from __future__ import annotations
 
-import csv
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from annotations.records import AnnotatedVideo
-from annotations.values import annotated_video
+from annotations.values import csv_table, whole_number
 
 _NEEDED = {"youtube_id", "time_start", "time_end", "split"}
+_ID = re.compile(r"[A-Za-z0-9_-]+")
 
 
 def read_kinetics(path: Path, label_names: Sequence[str]) -> list[AnnotatedVideo]:
@@ -27,48 +31,56 @@ def read_kinetics(path: Path, label_names: Sequence[str]) -> list[AnnotatedVideo
     Returns:
         One record a row, named `youtube_id_000012_000022` as the files are, with the column `split` as subset. Its one
         interval is that of the clip in the YouTube video, not in the file, which holds only the clip; without a column
-        `label` there is none.
+        `label` there is none. Records of one class share their `labels`, those of the same times their `intervals`.
 
     Raises:
-        ValueError: missing or unknown column, and with the number of the line: wrong number of cells, unknown class, times
-            that are not whole seconds or do not increase, clip that is listed twice.
+        ValueError: missing, repeated or unknown column, and with the number of the line: wrong number of cells, unknown
+            class, `youtube_id` that is none, times that are not whole seconds or do not increase, `is_cc` other than 0
+            and 1, clip that is listed twice.
     """
-    if not path.is_file():
-        raise ValueError(f"annotation file {path} does not exist")
     numbers = {name: k for k, name in enumerate(label_names)}
+    labels = [np.array([k], np.int64) for k in range(len(label_names))]
+    none, nowhere = np.empty(0, np.int64), np.empty((0, 2), np.float64)
+    intervals: dict[tuple[int, int], npt.NDArray[np.float64]] = {}
     records: dict[str, AnnotatedVideo] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = set(reader.fieldnames or ())
-        if not _NEEDED <= columns <= _NEEDED | {"label", "is_cc"}:
+    rows = csv_table(path)
+    _, columns = next(rows)
+    if not _NEEDED <= set(columns) <= _NEEDED | {"label", "is_cc"}:
+        raise ValueError(
+            f"{path}: expected the columns label, youtube_id, time_start, time_end, split and perhaps is_cc; "
+            f"got {sorted(columns)}"
+        )
+    for line, cells in rows:
+        where, row = f"{path}, line {line}", dict(zip(columns, cells, strict=True))
+        start, end = _second(row["time_start"], where), _second(row["time_end"], where)
+        if not start < end:
+            raise ValueError(f"{where}: expected time_start before time_end, got {start} and {end}")
+        if not _ID.fullmatch(row["youtube_id"]):
             raise ValueError(
-                f"{path}: expected the columns label, youtube_id, time_start, time_end, split and perhaps is_cc; "
-                f"got {sorted(columns)}"
+                f"{where}: expected a youtube_id of letters, digits, - and _ alone, got {row['youtube_id']!r}"
             )
-        for row in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in row or None in row.values():
-                raise ValueError(f"{where}: expected {len(columns)} cells, got another number")
-            start, end = _second(row["time_start"], where), _second(row["time_end"], where)
-            if not start < end:
-                raise ValueError(f"{where}: expected time_start before time_end, got {start} and {end}")
-            label = row.get("label")
-            if label is not None and label not in numbers:
-                raise ValueError(
-                    f"{where}: unknown class {label!r}; expected one of the {len(numbers)} classes of this edition, such "
-                    f"as {label_names[0]!r}; check that file and data set are of one edition"
-                )
-            name = f"{row['youtube_id']}_{start:06d}_{end:06d}"
-            if name in records:
-                raise ValueError(f"{where}: clip {name} is listed before, at {records[name].where}; keep one")
-            actions = [] if label is None else [(numbers[label], start, end)]
-            records[name] = annotated_video(name, row["split"], float(end - start), actions, where)
+        if row.get("is_cc", "0") not in ("0", "1"):
+            raise ValueError(f"{where}: expected is_cc 0 or 1, got {row['is_cc']!r}")
+        label = row.get("label")
+        if label is not None and label not in numbers:
+            raise ValueError(
+                f"{where}: unknown class {label!r}; expected one of the {len(numbers)} classes of this edition, such "
+                f"as {label_names[0]!r}; check that file and data set are of one edition"
+            )
+        name = f"{row['youtube_id']}_{start:06d}_{end:06d}"
+        if name in records:
+            raise ValueError(f"{where}: clip {name} is listed before, at {records[name].where}; keep one")
+        if (start, end) not in intervals:
+            intervals[start, end] = np.array([[start, end]], np.float64)
+        of_clip = (none, nowhere) if label is None else (labels[numbers[label]], intervals[start, end])
+        records[name] = AnnotatedVideo(name, row["split"], float(end - start), *of_clip, where)
     if not records:
         raise ValueError(f"{path} has no clip; expected one row for each")
     return list(records.values())
 
 
 def _second(cell: str, where: str) -> int:
-    if not cell.isdecimal():
-        raise ValueError(f"{where}: expected whole seconds from 0 on, got {cell!r}")
-    return int(cell)
+    try:
+        return whole_number(cell)
+    except ValueError:
+        raise ValueError(f"{where}: expected whole seconds from 0 to 999999, got {cell!r}") from None

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from annotations.records import AnnotatedVideo
-from annotations.values import annotated_video
+from annotations.values import annotated_video, read_text
 
 
 def read_ucf101(path: Path, label_names: Sequence[str]) -> list[AnnotatedVideo]:
@@ -27,11 +27,9 @@ def read_ucf101(path: Path, label_names: Sequence[str]) -> list[AnnotatedVideo]:
     Raises:
         ValueError: naming file and line: unknown class, other number than that of the class, video listed twice.
     """
-    if not path.is_file():
-        raise ValueError(f"list file {path} does not exist")
     numbers = {name: k for k, name in enumerate(label_names)}
     records: dict[str, AnnotatedVideo] = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for line, text in enumerate(read_text(path).splitlines(), 1):
         if not text.strip():
             continue
         where, parts = f"{path}, line {line}", text.split()

@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from annotations.values import read_text
+
 _CELLS = 5
 
 
@@ -49,12 +51,10 @@ def read_volleyball(path: Path, group_names: Sequence[str], action_names: Sequen
         ValueError: naming file and line: cells that do not come in fives, unknown activity or action, box that is not
             four numbers or has no size, frame that is listed twice.
     """
-    if not path.is_file():
-        raise ValueError(f"annotation file {path} does not exist")
     groups = {name: k for k, name in enumerate(group_names)}
     actions = {name: k for k, name in enumerate(action_names)}
     frames: dict[str, VolleyballFrame] = {}
-    for line, text in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), 1):
+    for line, text in enumerate(read_text(path).splitlines(), 1):
         where, cells = f"{path}, line {line}", text.split()
         if not cells:
             continue
@@ -86,6 +86,8 @@ def _number(name: str, numbers: dict[str, int], where: str) -> int:
 
 def _box(cells: list[str], where: str) -> tuple[float, float, float, float]:
     try:
+        if "_" in "".join(cells):  # which Python reads between digits
+            raise ValueError
         left, top, width, height = (float(cell) for cell in cells)
     except ValueError:
         left, top, width, height = math.nan, math.nan, 0.0, 0.0

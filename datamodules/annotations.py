@@ -1,7 +1,5 @@
 """The annotation table of anybody's data: one row for each labelled interval."""
 
-import csv
-import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from annotations.values import csv_table, load_json
 from clips.targets import Video
 
 COLUMNS = {"video", "label", "start", "end", "split"}
@@ -77,14 +76,14 @@ def read_annotations(path: Path) -> Annotations:
     """Read a CSV file with a header, or a JSON list of objects, with the keys video, label, start, end and split.
 
     `label` may be empty (a video without any activity); `start` and `end` may both be empty or absent (the whole video);
-    `split` may be absent. Times are seconds from the first frame, the end exclusive.
+    `split` may be absent. Times are seconds from the first frame, the end exclusive. In JSON all but times are strings; null
+    is empty.
 
     Raises:
-        ValueError: naming file and row: missing or unknown column, number that is none, zero-length or reversed interval,
-            one of start and end missing, repeated row, two splits for one video, no row at all.
+        ValueError: naming file and row: missing, repeated or unknown column, text that is none, number that is none,
+            zero-length or reversed interval, one of start and end missing, repeated row, two splits for one video, no row
+            at all.
     """
-    if not path.is_file():
-        raise ValueError(f"annotation file {path} does not exist")
     annotations = Annotations(path)
     seen: set[tuple[str, str, float | None, float | None]] = set()
     for where, fields in _read_json(path) if path.suffix == ".json" else _read_csv(path):
@@ -106,26 +105,23 @@ def read_annotations(path: Path) -> Annotations:
 
 
 def _read_csv(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file, skipinitialspace=True)
-        _check_columns(set(reader.fieldnames or ()), str(path))
-        for fields in reader:
-            where = f"{path}, line {reader.line_num}"
-            if None in fields or None in fields.values():
-                raise ValueError(f"{where}: expected {len(reader.fieldnames or ())} cells, got another number")
-            yield where, fields
+    rows = csv_table(path, skip_blanks=True)
+    _, columns = next(rows)
+    _check_columns(set(columns), str(path))
+    for line, cells in rows:
+        yield f"{path}, line {line}", dict(zip(columns, cells, strict=True))
 
 
 def _read_json(path: Path) -> Iterable[tuple[str, dict[str, Any]]]:
-    try:
-        records = json.loads(path.read_text(encoding="utf-8"))
-    except json.JSONDecodeError as error:
-        raise ValueError(f"{path} is not valid JSON: {error}") from error
+    records = load_json(path)
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise ValueError(f"{path}: expected a list of objects with the keys video, label, start, end")
     for number, fields in enumerate(records):
         where = f"{path}, record {number}"
         _check_columns(set(fields), where)
+        for key in ("video", "label", "split"):
+            if not isinstance(fields.get(key), str | None):
+                raise ValueError(f"{where}: {key} must be a string, got {fields[key]!r}; one object holds one label")
         yield where, fields
 
 
@@ -145,6 +141,8 @@ def _row(where: str, fields: dict[str, Any]) -> Row:
         if not text(key):
             return None
         try:
+            if "_" in text(key):  # which Python reads between digits
+                raise ValueError
             value = float(text(key))
         except ValueError:
             raise ValueError(f"{where}: {key} must be seconds, got {text(key)!r}") from None

@@ -1,26 +1,27 @@
 """Which files of a folder are videos, and lists of them."""
 
 import os
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
+from annotations.values import read_text
 
 SUFFIXES = {".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
 
 
 def read_list(path: Path) -> list[str]:
-    """Non-empty lines of a text file.
+    """Non-empty lines of a text file in UTF-8.
 
     Raises:
-        ValueError: if the file does not exist, is empty, or repeats a line.
+        ValueError: if the file does not exist, is no text, is empty, or repeats a line.
     """
-    if not path.is_file():
-        raise ValueError(f"list file {path} does not exist")
-    lines = [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     if not lines:
         raise ValueError(f"list file {path} is empty; expected one entry a line")
-    repeated = sorted({line for line in lines if lines.count(line) > 1}) if len(set(lines)) < len(lines) else []
-    if repeated:
-        raise ValueError(f"list file {path} names {repeated[0]!r} more than once; remove the repeats")
+    repeated = next((line for line, count in Counter(lines).items() if count > 1), None)
+    if repeated is not None:
+        raise ValueError(f"list file {path} names {repeated!r} more than once; remove the repeats")
     return lines
 
 

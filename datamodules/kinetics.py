@@ -25,8 +25,8 @@ class KineticsDataModule(VideoDataModule):
 
     Args:
         root: folder of the videos.
-        annotations: split name (train, val, test) -> official CSV file of the split. The test videos of the 400 and 600 have
-            no public labels: they can be predicted, not scored; without `test` the tests are on `val`.
+        annotations: split name (train, val, test) -> official CSV file of the split; without `test` the tests are on `val`.
+            A file without a column `label` cannot be tested on: its videos can be predicted, with `predict`.
         labels: which edition; the 700 of 2020 have the classes of `kinetics700`.
         file_name: where a video lies under the root, without the suffix (any known one, or a folder of frames, is taken).
             `{label}` is found with spaces or with underscores, in any case; it is left out for a video without label.
@@ -58,6 +58,21 @@ class KineticsDataModule(VideoDataModule):
         if Path(last).suffix in SUFFIXES:
             raise ValueError(f"file_name {file_name!r} must be without its suffix; all of {sorted(SUFFIXES)} are tried")
 
+    def setup(self, stage: str) -> None:
+        """Read the splits that the stage needs.
+
+        Raises:
+            ValueError: as in `VideoDataModule`, or if the videos of such a split have no labels.
+        """
+        super().setup(stage)
+        for split, videos in self.videos.items():
+            unlabelled = next((video.name for video in videos if not len(video.labels)), None)
+            if split != "predict" and unlabelled:
+                raise ValueError(
+                    f"video {unlabelled!r} of the {split} split has no label, because its file has no column label; predict "
+                    "these videos (--data.predict), or leave out annotations.test to test on val"
+                )
+
     def read_split(self, split: Split) -> list[Video]:
         """The clips of a split, those that are not there included.
 
@@ -70,10 +85,10 @@ class KineticsDataModule(VideoDataModule):
         other = next((record for record in records if record.subset not in _SUBSETS[split]), None)
         if other:
             raise ValueError(f"{other.where}: the row is of split {other.subset!r}, but the file is given as {split}")
-        whole = np.array([[0.0, np.inf]])  # a file holds its clip alone
+        whole, none = np.array([[0.0, np.inf]]), np.empty((0, 2))  # a file holds its clip alone; one array for all
         paths = _paths(self.root, split, self.places, records, self.label_names)
         return [
-            Video(record.name, path, record.labels, whole[: len(record.labels)])
+            Video(record.name, path, record.labels, whole if len(record.labels) else none)
             for record, path in zip(records, paths, strict=True)
         ]
 

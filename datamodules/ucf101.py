@@ -10,7 +10,7 @@ from annotations.records import AnnotatedVideo
 from annotations.ucf101 import read_ucf101
 from clips.targets import Video
 from datamodules.base import Split, VideoDataModule
-from datamodules.files import VideoFiles
+from datamodules.files import VideoFiles, check_disjoint
 
 
 class UCF101DataModule(VideoDataModule):
@@ -32,10 +32,19 @@ class UCF101DataModule(VideoDataModule):
         self.root, self.lists, self.fold = root, lists, fold
 
     def read_split(self, split: Split) -> list[Video]:
-        """The training or test videos of the fold."""
+        """The training or test videos of the fold.
+
+        Raises:
+            ValueError: if both lists of the fold have a video.
+        """
         if split == "val":
             return []
-        return class_videos(self.root, read_ucf101(self.lists / f"{split}list{self.fold:02d}.txt", self.label_names))
+        records = {
+            side: read_ucf101(self.lists / f"{side}list{self.fold:02d}.txt", self.label_names)
+            for side in ("train", "test")
+        }
+        check_disjoint({side: [record.name for record in listed] for side, listed in records.items()})
+        return class_videos(self.root, records[split])
 
 
 def class_videos(root: Path, records: Iterable[AnnotatedVideo]) -> list[Video]:

@@ -81,6 +81,10 @@ def test_official_and_reduced_file_give_the_same_records(tmp_path: Path) -> None
         ({"a": reduced()}, "video 'a': expected a video with the keys .* named v_ID"),
         ({"v_a": {}}, "video 'v_a': expected a video with the keys"),
         ('{"v_a": 1, "v_a": 1}', "'v_a' is there twice"),
+        ({}, "has no video"),
+        (official(), "has no video"),
+        (f'{{"v_a": {"9" * 5000}}}', "cannot be read as JSON"),
+        (official(a={**entry(), "duration": int("9" * 400)}), "video 'a': duration must be a finite number"),
     ],
 )
 def test_malformed_file_is_refused_with_video_and_annotation(tmp_path: Path, content: Any, message: str) -> None:
@@ -95,6 +99,12 @@ def test_malformed_file_is_refused_with_video_and_annotation(tmp_path: Path, con
         ("video,split\nv_a,training\n", "line 1: column 'subset' is missing"),
         ("video,subset\nv_a,train\n", "line 2: subset must be one of .*got 'train'"),
         ("video,subset\nv_a,training\nv_a,testing\n", "line 3: video 'v_a' is there twice"),
+        ("video,subset\nv_a,training,1\n", "line 2: expected 2 cells, got 3"),
+        ("video,subset\nv_a\n", "line 2: expected 2 cells, got 1"),
+        ("video,subset\n,training\n", "line 2: the video is empty"),
+        ("video,subset,video\nv_a,training,v_a\n", "line 1: column 'video' is there twice"),
+        ('video,subset\nv_b,training\nv_a,"training\n', "line 3: the row that begins here is no CSV"),
+        ("", "subsets.csv is empty"),
         ("video,subset\nv_b,training\n", "video 'v_a': the video has no row in the file of the subsets"),
     ],
 )

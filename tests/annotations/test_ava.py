@@ -44,9 +44,10 @@ def test_detections_may_be_without_action(tmp_path: Path) -> None:
     assert table.actions.tolist() == [-1, -1, 80, -1] and table.scores.tolist() == [0.995518, 0.5, 0.001, 0.995518]
 
 
-def test_an_empty_result_file_is_no_box(tmp_path: Path) -> None:
-    table = read_boxes(write(tmp_path / "none.csv", ""), scored=True)
-    assert table.videos == [] and table.boxes.shape == (0, 4) and keyframes(table) == {}
+@pytest.mark.parametrize("scored", [False, True])
+def test_a_file_without_boxes_is_refused(tmp_path: Path, scored: bool) -> None:
+    with pytest.raises(ValueError, match=r"none\.csv has no box"):
+        read_boxes(write(tmp_path / "none.csv", ""), scored=scored)
 
 
 @pytest.mark.parametrize("scored", [False, True])
@@ -59,6 +60,14 @@ def test_an_empty_result_file_is_no_box(tmp_path: Path) -> None:
         ("m,902.5,0.1,0.2,0.3,0.4,12,1", "expected numbers"),
         ("m,0902,0.1,0.2,0.3,0.4,walk,1", "expected numbers"),
         ("m,0902,0.1,0.2,0.3,0.4,12,1_", "expected numbers"),
+        (f"m,{'9' * 25},0.1,0.2,0.3,0.4,12,1", "expected numbers"),
+        ("m,9_02,0.1,0.2,0.3,0.4,12,1", "expected numbers"),
+        ("m,-902,0.1,0.2,0.3,0.4,12,1", "expected numbers"),
+        ("m,٩٠٢,0.1,0.2,0.3,0.4,12,1", "expected numbers"),
+        ("m,0902,0.1_1,0.2,0.3,0.4,12,1", "expected numbers"),
+        ("m,0902,0.1,0.2,0.3,0.4,1_2,1", "expected numbers"),
+        (",0902,0.1,0.2,0.3,0.4,12,1", "the video is empty"),
+        ('m,0902,0.1,0.2,0.3,0.4,12,"1', "the row that begins here is no CSV"),
         ("m,0902,0.3,0.2,0.3,0.4,12,1", "x1 < x2"),
         ("m,0902,0.1,0.4,0.3,0.2,12,1", "y1 < y2"),
         ("m,0902,0.1,0.2,1.001,0.4,12,1", "0 to 1"),
@@ -114,6 +123,12 @@ FORMS = [
 ]
 
 
+def test_names_of_a_label_map_may_hold_quotes_braces_and_fields(tmp_path: Path) -> None:
+    path = tmp_path / "map.pbtxt"
+    path.write_bytes(b'\xef\xbb\xbfitem { name: "say \\"hi\\"" id: 14 } item { name: "a\\\\b {id: 3}" id: 2 }')
+    assert list(read_label_map(path).items()) == [(2, "a\\b {id: 3}"), (14, 'say "hi"')]
+
+
 @pytest.mark.parametrize("text", FORMS)
 def test_label_maps_of_all_forms_are_one(tmp_path: Path, text: str) -> None:
     path = tmp_path / "map.pbtxt"
@@ -128,6 +143,15 @@ def test_label_maps_of_all_forms_are_one(tmp_path: Path, text: str) -> None:
         ('item { name: "walk" id: 14 }\nitem { name: "run" id: 14 }', "line 2: expected each action .* once, got 14"),
         ('item { name: "walk" id: 81 }', "line 1: .* got 81"),
         ('item { name: "walk" id: 14 }\nwalk 14', "line 2: expected a block"),
+        ('item { name: "walk" id: 14 id: 15 }', "line 1: expected a block"),
+        ('item { name: "walk" name: "run" id: 14 }', "line 1: expected a block"),
+        ('item { name: "" id: 14 }', "line 1: expected a block"),
+        ("item { name: walk id: 14 }", "line 1: expected a block"),
+        (f'item {{ name: "walk" id: {"1" * 5000} }}', "line 1: expected a block"),
+        (
+            'item { name: "walk" id: 14 }\nitem { name: "walk" id: 15 }',
+            "line 2: action 15 has the name 'walk' of an ear",
+        ),
         ("", "has no label"),
     ],
 )
@@ -141,8 +165,9 @@ def test_a_bad_label_map_is_named_by_its_line(tmp_path: Path, text: str, message
 def test_excluded_keyframes(tmp_path: Path) -> None:
     path = write(tmp_path / "excluded.csv", "5BDj0ow5hnA,0908", "5BDj0ow5hnA,1058")
     assert read_excluded(path) == {("5BDj0ow5hnA", 908), ("5BDj0ow5hnA", 1058)}
-    with pytest.raises(ValueError, match="line 2: expected video,second"):
-        read_excluded(write(path, "5BDj0ow5hnA,0908", "5BDj0ow5hnA,0908,1"))
+    for line in ("5BDj0ow5hnA,0908,1", f"5BDj0ow5hnA,{'1' * 5000}", ",0908", "5BDj0ow5hnA,-908", "5BDj0ow5hnA,9_08"):
+        with pytest.raises(ValueError, match="line 2: expected video,second"):
+            read_excluded(write(path, "5BDj0ow5hnA,0908", line))
     with pytest.raises(ValueError, match="does not exist"):
         read_excluded(tmp_path / "missing.csv")
 

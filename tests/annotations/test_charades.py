@@ -71,6 +71,7 @@ def test_json_form_gives_the_same_labels_and_its_subset(tmp_path: Path) -> None:
         ("c092 1.00", "9", "line 3: expected actions such as .* got 'c092 1.00'"),
         ("c092 1.00 2.00;", "9", "line 3: expected actions such as .* got ''"),
         ("c092 1.00 two", "9", "line 3: end must be a finite number of seconds, got 'two'"),
+        ("c092 1.00 2_0.00", "9", "line 3: end must be a finite number of seconds, got '2_0.00'"),
         ("c092 nan 2.00", "9", "line 3: start must be a finite number of seconds, got 'nan'"),
         ("c092 1.00 inf", "9", "line 3: end must be a finite number of seconds, got 'inf'"),
         ("c092 1.00 2.00", "long", "line 3: length must be a finite number of seconds, got 'long'"),
@@ -91,7 +92,10 @@ def test_malformed_row_is_refused_with_its_line(tmp_path: Path, actions: str, le
         ([ROW], HEADER.replace("actions", "action"), "line 1: column 'actions' is missing"),
         ([], HEADER, "has no video"),
         (["ABCD1,Q"], HEADER, "line 2: expected 11 cells"),
-        ([], "", "line 1: column 'actions' is missing"),
+        ([], "", "is empty; expected a line with the names of the columns"),
+        ([ROW + ",1"], HEADER + ",length", "line 1: column 'length' is there twice"),
+        ([ROW, "ABCD2," + "x" * 131073], HEADER, "line 3: the row that begins here is no CSV .*field limit"),
+        ([ROW, '"ABCD2,\n' + "x" * 131073], HEADER, "line 3: the row that begins here is no CSV .*field limit"),
     ],
 )
 def test_malformed_table_is_refused(tmp_path: Path, rows: list[str], header: str, message: str) -> None:
@@ -104,7 +108,7 @@ def test_absent_or_unreadable_file_is_refused(tmp_path: Path) -> None:
         read_charades(tmp_path / "absent.csv")
     path = write(tmp_path, ROW.format(actions="", length=""))
     path.write_bytes(path.read_bytes().replace(b"waits", b"\xff\xfe"))
-    with pytest.raises(ValueError, match="not a CSV file in UTF-8"):
+    with pytest.raises(ValueError, match="line 2: not UTF-8 text"):
         read_charades(path)
 
 

@@ -20,16 +20,16 @@ def test_labels_are_places_in_the_list_of_names_whatever_the_order_of_the_files(
         tmp_path,
         Walk="video_test_0000004 0.20 1.10\nvideo_validation_0000050 3.00 3.00\n",
         BodyBend="video_validation_0000050  0.5 900.25\n\nvideo_test_0000004 2.0 1.0\nvideo_test_0000004 0.2 1.1\n",
-        Diving="",
+        Diving="video_test_0000004 7 8\n",
     )
     videos = read_interval_files(paths, NAMES)
     assert [v.name for v in videos] == ["video_test_0000004", "video_validation_0000050"]
-    assert [v.labels.tolist() for v in videos] == [[0, 1, 1], [0, 1]]
-    assert videos[0].intervals.tolist() == [[0.2, 1.1], [2.0, 1.0], [0.2, 1.1]]
+    assert [v.labels.tolist() for v in videos] == [[0, 1, 1, 2], [0, 1]]
+    assert videos[0].intervals.tolist() == [[0.2, 1.1], [2.0, 1.0], [0.2, 1.1], [7.0, 8.0]]
     assert videos[1].intervals.tolist() == [[3.0, 3.0], [0.5, 900.25]]
     assert all(v.subset == "" and v.duration is None and v.labels.dtype == np.int64 for v in videos)
     assert videos[0].where == f"{tmp_path / 'Walk.txt'}, line 1"
-    assert [v.labels.tolist() for v in read_interval_files(paths[::-1], NAMES)] == [[0, 1, 1], [0, 1]]
+    assert [v.labels.tolist() for v in read_interval_files(paths[::-1], NAMES)] == [[0, 1, 1, 2], [0, 1]]
 
 
 def test_files_of_thumos_name_class_and_part(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_files_of_thumos_name_class_and_part(tmp_path: Path) -> None:
         tmp_path,
         Diving_val="video_validation_0000001 1 2\n",
         Diving_test="video_test_0000001  3 4\n",
-        Billiards_val="",
+        Billiards_val="video_validation_0000002 1 2\n",
         Billiards_test="video_test_0000001 5 6\n",
     )
     videos = {v.name: v for v in read_interval_files(paths, names)}
@@ -61,6 +61,8 @@ def test_files_of_thumos_name_class_and_part(tmp_path: Path) -> None:
         ({"Walk": "v 1 2\nv 1 2 3\n", "Diving": "", "BodyBend": ""}, "Walk.txt, line 2: expected 'video start end'"),
         ({"Walk": "v 1 x\n", "Diving": "", "BodyBend": ""}, "Walk.txt, line 1: end must be a finite number .* got 'x'"),
         ({"Walk": "v nan 2\n", "Diving": "", "BodyBend": ""}, "Walk.txt, line 1: start must be a finite number"),
+        ({"Walk": "v 1 1_0\n", "Diving": "", "BodyBend": ""}, "Walk.txt, line 1: end must be a finite number"),
+        ({"Walk": "v 1 2\n", "Diving": "v 1 2\n", "BodyBend": "\n \n"}, "BodyBend.txt is empty"),
         ({}, "no file to read"),
     ],
 )
@@ -70,7 +72,7 @@ def test_malformed_folder_is_refused(tmp_path: Path, files: dict[str, str], mess
 
 
 def test_two_files_of_a_class_are_refused_and_so_is_an_absent_one(tmp_path: Path) -> None:
-    paths = write(tmp_path, Walk="", Diving="", BodyBend="")
+    paths = write(tmp_path, Walk="v 1 2", Diving="v 1 2", BodyBend="v 1 2")
     with pytest.raises(ValueError, match="are files of the same class"):
         read_interval_files([*paths, tmp_path / "other" / "Walk.txt"], NAMES)
     paths[0].unlink()

@@ -31,6 +31,13 @@ def test_a_test_list_has_no_labels(tmp_path: Path) -> None:
     assert record.name == "0wR5jVB-WPk_000417_000427" and len(record.labels) == len(record.intervals) == 0
 
 
+def test_clips_share_the_arrays_of_their_class_and_times(tmp_path: Path) -> None:
+    rows = ["abseiling,a,1,11,val,0", "abseiling,b,1,11,val,0", "air drumming,c,2,12,val,0"]
+    a, b, c = read_kinetics(write(tmp_path / "val.csv", HEADER, *rows), ["abseiling", "air drumming"])
+    assert a.labels is b.labels and a.intervals is b.intervals, "650000 clips fit into memory"
+    assert c.labels.tolist() == [1] and c.intervals.tolist() == [[2, 12]] and a.labels.tolist() == [0]
+
+
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
@@ -38,11 +45,26 @@ def test_a_test_list_has_no_labels(tmp_path: Path) -> None:
         ([HEADER, ",a,1,11,val,0"], "line 2: unknown class ''"),
         ([HEADER, "abseiling,a,1,11,val"], "line 2: expected 6 cells"),
         ([HEADER, "abseiling,a,1,11,val,0,0"], "line 2: expected 6 cells"),
-        ([HEADER, "abseiling,a,1.5,11,val,0"], "line 2: expected whole seconds from 0 on, got '1.5'"),
+        ([HEADER, "abseiling,a,1.5,11,val,0"], "line 2: expected whole seconds from 0 to 999999, got '1.5'"),
         ([HEADER, "abseiling,a,-1,9,val,0"], "line 2: expected whole seconds"),
         ([HEADER, "abseiling,a,11,11,val,0"], "line 2: expected time_start before time_end"),
         ([HEADER, "abseiling,a,1,11,val,0", "air drumming,a,1,11,val,0"], "line 3: clip a_000001_000011 .* line 2"),
+        ([HEADER, f"abseiling,a,{'1' * 5000},11,val,0"], "line 2: expected whole seconds"),
+        ([HEADER, "abseiling,a,1_0,11,val,0"], "line 2: expected whole seconds"),
+        ([HEADER, "abseiling,,1,11,val,0"], "line 2: expected a youtube_id of .* got ''"),
+        ([HEADER, "abseiling,../a,1,11,val,0"], "line 2: expected a youtube_id of .* got '../a'"),
+        ([HEADER, "abseiling,a ,1,11,val,0"], "line 2: expected a youtube_id of .* got 'a '"),
+        ([HEADER, "abseiling,a,1,11,val,yes"], "line 2: expected is_cc 0 or 1, got 'yes'"),
+        ([HEADER, "abseiling,a,1,11,val,"], "line 2: expected is_cc 0 or 1, got ''"),
+        ([HEADER, 'abseiling,a,1,11,val,"0', "abseiling,b,1,11,val,0"], "line 2: the row that begins here is no CSV"),
+        (
+            [HEADER, 'abseiling,a,1,11,val,"0', '"air drumming",b,1,11,val,0'],
+            "line 2: the row that begins here is no CSV",
+        ),
+        ([HEADER, f"{'x' * 131073},a,1,11,val,0"], "line 2: the row that begins here is no CSV"),
+        ([HEADER + ",is_cc", "abseiling,a,1,11,val,0,0"], "line 1: column 'is_cc' is there twice"),
         ([HEADER], "has no clip"),
+        ([], "val.csv is empty"),
         (["label,youtube_id,time_start,split"], "expected the columns"),
         ([HEADER + ",path"], "expected the columns"),
     ],

@@ -90,6 +90,13 @@ def test_a_bad_list_of_hmdb51_is_named_by_its_line(lists: Path) -> None:
             read_hmdb51(lists, 2, ["wave"])
 
 
+@pytest.mark.parametrize("text", ["", "\n \n"])
+def test_an_empty_list_of_a_class_is_refused(lists: Path, text: str) -> None:
+    (lists / "wave_test_split2.txt").write_text(text)
+    with pytest.raises(ValueError, match=r"wave_test_split2\.txt is empty"):
+        read_hmdb51(lists, 2, ["golf", "wave"])
+
+
 def test_hmdb51_has_51_classes_in_alphabetical_order() -> None:
     names = label_names("hmdb51")
     assert len(names) == 51 and names == sorted(set(names))

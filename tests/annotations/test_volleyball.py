@@ -44,6 +44,7 @@ def test_frames_are_read_with_their_players(tmp_path: Path) -> None:
         ("30000.jpg r_set waiting 1 2 3 4", "line 4: unknown activity '4'|line 4: expected a box X Y W H"),
         ("30000.jpg r_set 1 2 0 4 waiting", "line 4: expected a box X Y W H .* got 1 2 0 4"),
         ("30000.jpg r_set 1 2 3 -4 waiting", "line 4: expected a box"),
+        ("30000.jpg r_set 1_0 2 3 4 waiting", "line 4: expected a box X Y W H .* got 1_0 2 3 4"),
         ("30000.jpg r_set nan 2 3 4 waiting", "line 4: expected a box"),
         ("29885.jpg r_set 1 2 3 4 waiting", "line 4: frame 29885 is annotated before, at .*line 1"),
     ],

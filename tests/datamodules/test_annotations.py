@@ -46,6 +46,9 @@ def test_json_holds_the_same_rows(tmp_path: Path) -> None:
         ("a.mp4,walk,1,,train\n", "line 2: start and end must both be given"),
         ("a.mp4,walk,0,1\n", "line 2: expected 5 cells"),
         ("a.mp4,walk,0,1,train,x\n", "line 2: expected 5 cells"),
+        ("a.mp4,walk,0,1_0,train\n", "line 2: end must be seconds, got '1_0'"),
+        ('a.mp4,walk,0,1,"train\nb.mp4,walk,0,1,train\n', "line 2: the row that begins here is no CSV"),
+        (f"a.mp4,{'x' * 131073},0,1,train\n", "line 2: the row that begins here is no CSV"),
         (",walk,0,1,train\n", "line 2: the video is empty"),
         ("a.mp4,walk,0,1,train\na.mp4,walk,0,1,train\n", "line 3: repeats an earlier row of video 'a.mp4'"),
         ("a.mp4,walk,0,1,train\na.mp4,sit,0,1,test\n", "line 3: video 'a.mp4' is in split 'test' here and in 'train'"),
@@ -61,7 +64,17 @@ def test_bad_row_is_named_with_file_line_value_and_remedy(tmp_path: Path, rows: 
     ("text", "message"),
     [
         ('{"a": 1}', "expected a list of objects"),
-        ("[{]", "is not valid JSON"),
+        ("[{]", "cannot be read as JSON"),
+        ('[{"video": "a", "label": "b", "label": "c"}]', "'label' is there twice"),
+        (
+            '[{"video": "a", "label": "b"}, {"video": "a", "label": ["b"]}]',
+            r"record 1: label must be a string, got \['b'\]",
+        ),
+        ('[{"video": "a", "label": NaN}]', "record 0: label must be a string, got nan"),
+        ('[{"video": "a", "label": 3}]', "record 0: label must be a string, got 3"),
+        ('[{"video": 7, "label": "b"}]', "record 0: video must be a string, got 7"),
+        ('[{"video": "a", "label": "b", "split": true}]', "record 0: split must be a string, got True"),
+        ("[" * 100_000, "nested too deeply"),
         ('[{"video": "a", "label": "b", "begin": 1}]', r"record 0: expected the columns .*'begin'"),
     ],
 )
@@ -71,6 +84,8 @@ def test_bad_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
 
 
 def test_unknown_column_label_and_video_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="line 1: column 'label' is there twice"):
+        read_annotations(write(tmp_path, "video,label,label\na.mp4,walk,run\n"))
     with pytest.raises(ValueError, match=r"expected the columns video and label.*got \['begin', 'label', 'video'\]"):
         read_annotations(write(tmp_path, "video,label,begin\n"))
     annotations = read_annotations(write(tmp_path, HEADER + "a.mp4,walk,0,1,train\n"))
@@ -80,6 +95,35 @@ def test_unknown_column_label_and_video_are_named(tmp_path: Path) -> None:
         annotations.videos(["z.mp4"], ["walk"], tmp_path)
     with pytest.raises(ValueError, match="does not exist"):
         read_annotations(tmp_path / "none.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.json", '[{"video": "a", "label": "b"}]'), ("a.csv", "video,label\na,b\n")]
+)
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path, name: str, text: str) -> None:
+    annotations = read_annotations(write(tmp_path, "\ufeff" + text, name))
+    assert list(annotations.rows) == ["a"] and annotations.labels() == ["b"]
+
+
+def test_null_is_empty_in_json(tmp_path: Path) -> None:
+    text = '[{"video": "a", "label": null, "start": null, "end": null, "split": null}]'
+    (row,) = read_annotations(write(tmp_path, text, "a.json")).rows["a"]
+    assert (row.label, row.start, row.end, row.split) == ("", None, None, "")
+
+
+def test_lists_are_text_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
+    assert read_list(write(tmp_path, "\ufeffa\nb\n", "list.txt")) == ["a", "b"]
+    (tmp_path / "latin.txt").write_bytes(b"a\ncaf\xe9\n")
+    with pytest.raises(ValueError, match=r"latin\.txt, line 2: not UTF-8 text"):
+        read_list(tmp_path / "latin.txt")
+    with pytest.raises(ValueError, match="is a folder"):
+        read_list(tmp_path)
+
+
+def test_repeats_in_a_long_list_are_found_in_one_pass(tmp_path: Path) -> None:
+    names = [f"video{number}" for number in range(60_000)]
+    with pytest.raises(ValueError, match="names 'video7' more than once"):
+        read_list(write(tmp_path, "\n".join([*names, "video7"]), "list.txt"))  # counting each takes minutes
 
 
 def test_lists_refuse_repeats_and_emptiness(tmp_path: Path) -> None:

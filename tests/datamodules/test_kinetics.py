@@ -46,6 +46,7 @@ def test_videos_lie_in_the_folder_of_their_class(tmp_path: Path, blank: str) -> 
         ["air drumming"],
     ]
     assert all(video.intervals.tolist() == [[0, np.inf]] for video in videos), "a file is its clip alone"
+    assert videos[0].intervals is videos[1].intervals, "one array for 650000 clips"
     assert data.read_split("train") == data.read_split("test") == []
 
 
@@ -70,6 +71,18 @@ def test_videos_without_label_lie_in_no_class(tmp_path: Path) -> None:
     (video,) = KineticsDataModule(tmp_path, {"test": tmp_path / "test.csv"}).read_split("test")
     assert video.path == tmp_path / "test" / f"{NAMES[0]}.mp4"
     assert video.labels.shape == (0,) and video.intervals.shape == (0, 2)
+
+
+@pytest.mark.parametrize(("split", "stage"), [("test", "test"), ("val", "validate"), ("train", "fit")])
+def test_videos_without_label_are_refused_before_the_run(tmp_path: Path, split: Any, stage: str) -> None:
+    (tmp_path / "list.csv").write_text(f"youtube_id,time_start,time_end,split\n0wR5jVB-WPk,417,427,{split}\n")
+    touch(tmp_path / split / f"{NAMES[0]}.mp4")
+    data = KineticsDataModule(tmp_path, {split: tmp_path / "list.csv"}, predict=tmp_path / split)
+    data.setup("predict")
+    with pytest.raises(
+        ValueError, match=rf"'{NAMES[0]}' of the {split} split has no label.*--data.predict.*test on val"
+    ):
+        data.setup(stage)
 
 
 def test_missing_videos_are_reported_or_left_out_by_name(tmp_path: Path) -> None:

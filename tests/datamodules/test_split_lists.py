@@ -41,6 +41,13 @@ def test_ucf101_lies_by_class_or_flat(ucf: dict[str, Any], flat: bool) -> None:
     assert test.intervals.tolist() == [[0, np.inf]]
 
 
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_clip_in_both_lists_of_a_fold_is_refused(ucf: dict[str, Any], split: Any) -> None:
+    (ucf["lists"] / "testlist02.txt").write_text("Archery/v_Archery_g01_c01.avi\r\n")
+    with pytest.raises(ValueError, match="'Archery/v_Archery_g01_c01' is in the train list and in the test list"):
+        UCF101DataModule(**ucf, fold=2).read_split(split)
+
+
 def test_ucf101_takes_folders_of_frames(ucf: dict[str, Any]) -> None:
     folder = ucf["root"] / "YoYo" / "v_YoYo_g08_c01"
     folder.mkdir(parents=True)
