@@ -32,7 +32,7 @@ from metrics.multilabel import MultilabelSuite, multilabel_suite
 from metrics.proposals import ProposalRecall, proposal_recall
 from metrics.ranking import Ranking, areas, mean_precision
 from metrics.score_file import ScoreFile, load_scores, save_scores
-from metrics.step_labels import Boundary, step_labels
+from metrics.step_labels import Boundary, step_instants, step_labels
 from metrics.top_k import top_k_accuracy
 from metrics.video_map import VideoMeanAveragePrecision, VideoTopK
 from metrics.video_scores import VideoScores
@@ -94,6 +94,7 @@ __all__ = [
     "rate_table",
     "reduce_views",
     "save_scores",
+    "step_instants",
     "step_labels",
     "top_k_accuracy",
     "video_rankings",

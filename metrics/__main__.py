@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from metrics.bootstrap import MAX_RESAMPLES
 from metrics.protocols import PROTOCOLS, Protocol
 from metrics.protocols.report import as_json, as_text, free_outputs, write
 
@@ -29,18 +31,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         output = args.output or Path(f"{args.predictions.stem}.{args.protocol}.json")
         free_outputs(output)
-        if args.bootstrap < 0:
+        if not 0 <= args.bootstrap <= MAX_RESAMPLES:
             raise ValueError(
-                f"--bootstrap must be a number of resamples, got {args.bootstrap}; 1000 is usual, 0 is none"
+                f"--bootstrap must be a number of resamples up to {MAX_RESAMPLES}, got {str(args.bootstrap)[:20]}; 1000 is "
+                "usual, 0 is none"
             )
         report = PROTOCOLS[args.protocol].run(args)
-        print(as_text(report, with_classes=args.per_class))
         written = write(report, as_json(report, args.protocol, args.truth, args.predictions), output)
+        _print(f"{as_text(report, with_classes=args.per_class)}\nwritten: {', '.join(map(str, written))}")
     except (ValueError, OSError) as error:
         print(f"{parser.prog} {args.protocol}: error: {error}", file=sys.stderr)
         return 2
-    print(f"written: {', '.join(map(str, written))}")
     return 0
+
+
+def _print(text: str) -> None:
+    """Print, whatever the terminal can show; nobody may be reading any more, as behind `| head`."""
+    coding = sys.stdout.encoding or "utf-8"
+    try:
+        print(text.encode(coding, "backslashreplace").decode(coding), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or Python complains at its end
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -105,6 +105,7 @@ def _selected(truth: Bools, tau: int) -> Bools:
         return _selected(truth[::-1], -tau)[::-1]
     # seen[t] counts j in the steps before t
     seen = np.concatenate([np.zeros((1, truth.shape[1]), np.int64), truth.cumsum(axis=0)])
+    tau = min(tau, len(truth))  # also where it is too large for the arrays
     last = np.arange(len(truth))
     return ~truth & (seen[last + 1] > seen[np.maximum(last - tau, 0)])
 

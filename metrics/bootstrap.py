@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from metrics.ranking import Area, Ranking, areas
+
+MAX_RESAMPLES = 1_000_000
+_CELLS = 1 << 24  # of a table (resamples, videos) held at a time: 128 MiB
+
+
+class NoPositiveError(ValueError):
+    """No ranking has a positive in any resample."""
 
 
 @dataclass(frozen=True)
@@ -53,23 +60,33 @@ def bootstrap(
         seed: of the draw.
 
     Raises:
-        ValueError: an argument is out of range, or no ranking has a positive in any resample.
+        ValueError: an argument is out of range.
+        NoPositiveError: no ranking has a positive in any resample; a ValueError.
     """
-    if num_videos < 1 or resamples < 1 or not 0 < level < 1:
+    if num_videos < 1 or not 1 <= resamples <= MAX_RESAMPLES or not 0 < level < 1:
         raise ValueError(
-            f"num_videos and resamples must be positive and level between 0 and 1, got {num_videos}, {resamples}, {level}"
+            f"num_videos and resamples must be positive and level between 0 and 1, got {num_videos}, {resamples}, {level}; "
+            f"resamples go up to {MAX_RESAMPLES}"
         )
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(num_videos, np.full(num_videos, 1 / num_videos), size=resamples)
-    weights = np.concatenate([np.ones((1, num_videos), drawn.dtype), drawn])  # the first row gives the value itself
-    total, count = np.zeros(len(weights)), np.zeros(len(weights))
+    kept = list(_weights(num_videos, resamples, seed)) if resamples * num_videos <= _CELLS else None
+    total, count = np.zeros(1 + resamples), np.zeros(1 + resamples)
     for ranking in rankings:
-        values = areas(ranking, area, weights)
+        parts = _weights(num_videos, resamples, seed) if kept is None else kept  # the same numbers, drawn again
+        values = np.concatenate([areas(ranking, area, weights) for weights in parts])
         total += np.nan_to_num(values)
         count += ~np.isnan(values)
     if not count[1:].any():
-        raise ValueError("no label has a positive, so there is no mean to bootstrap")
+        raise NoPositiveError("no label has a positive, so there is no mean to bootstrap")
     means: npt.NDArray[np.float64] = (total / np.maximum(count, 1))[count > 0]
     value, resampled = means[0], means[1:]
     low, high = np.clip(value + np.quantile(resampled - resampled.mean(), [(1 - level) / 2, (1 + level) / 2]), 0, 1)
     return Interval(float(low), float(high), level, resamples)
+
+
+def _weights(num_videos: int, resamples: int, seed: int) -> Iterator[npt.NDArray[np.int64]]:
+    """How often each resample draws each video, in tables of bounded size; the first row gives the value itself."""
+    random, share = np.random.default_rng(seed), np.full(num_videos, 1 / num_videos)
+    size = max(1, _CELLS // num_videos)
+    for first in range(0, resamples, size):
+        drawn = random.multinomial(num_videos, share, size=min(size, resamples - first))
+        yield drawn if first else np.concatenate([np.ones((1, num_videos), drawn.dtype), drawn])

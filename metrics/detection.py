@@ -25,6 +25,8 @@ from metrics.ranking import Area, Ranking, areas
 Matching = Literal["prediction_first", "truth_first"]
 Floats = npt.NDArray[np.float64]
 
+# by linspace, as the official code and OpenTAD have them: the 0.3 and 0.7 of MultiTHUMOS come out one bit above
+# (0.30000000000000004), so that an overlap of 0.3 is no hit there, and the 0.9 of ActivityNet one bit below
 ACTIVITYNET_THRESHOLDS: tuple[float, ...] = tuple(np.linspace(0.5, 0.95, 10).tolist())
 THUMOS14_THRESHOLDS: tuple[float, ...] = tuple(np.linspace(0.1, 0.7, 7).tolist())
 MULTITHUMOS_THRESHOLDS: tuple[float, ...] = tuple(np.linspace(0.1, 0.9, 9).tolist())

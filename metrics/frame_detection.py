@@ -27,6 +27,7 @@ import numpy.typing as npt
 from annotations.ava import AvaBoxes
 from metrics.matching import Indices, check_numbers, equal_pairs, greedy_matches
 from metrics.ranking import Ranking, areas
+from metrics.step_labels import MAX_SECONDS
 
 CAPACITY = 50
 Floats = npt.NDArray[np.float64]
@@ -173,13 +174,27 @@ def box_rankings(
         K rankings. Units are numbers of videos, of all that either file names, in the order of their names.
 
     Raises:
-        ValueError: labels repeat or there are none; see `image_rankings`.
+        ValueError: labels repeat or there are none; a second is beyond 1e9; see `image_rankings`.
     """
     if not labels or len(set(labels)) != len(labels):
         raise ValueError(f"labels must be the numbers of the label map, each once, got {list(labels)}")
+    strange = next((pair for pair in excluded if not -MAX_SECONDS <= pair[1] <= MAX_SECONDS), None)
+    if strange is not None:
+        raise ValueError(
+            f"excluded must be seconds up to {MAX_SECONDS:g}, got {str(strange[1])[:20]} for {strange[0]!r}: correct the list"
+        )
     names = {name: number for number, name in enumerate(sorted({*truth.videos, *predictions.videos}))}
+    for part in (truth, predictions):
+        far = np.flatnonzero((part.seconds < -MAX_SECONDS) | (part.seconds > MAX_SECONDS))
+        if len(far):
+            raise ValueError(
+                f"{part.path}, line {part.lines[far[0]]}: the second is {part.seconds[far[0]]}; expected one up to "
+                f"{MAX_SECONDS:g}, such as 902; check the order of the columns"
+            )
     seconds = [
-        second for part in (truth, predictions) for second in (part.seconds.min(initial=0), part.seconds.max(initial=0))
+        int(second)
+        for part in (truth, predictions)
+        for second in (part.seconds.min(initial=0), part.seconds.max(initial=0))
     ]
     low, span = min(seconds), max(seconds) - min(seconds) + 1
     keys = [

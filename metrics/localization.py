@@ -53,10 +53,15 @@ def localization_labels(video: AnnotatedVideo, num_labels: int) -> npt.NDArray[n
         (25, K) bool.
 
     Raises:
-        ValueError: the record has no duration; see `localization_instants` and `step_labels`.
+        ValueError: the record has no positive duration; see `localization_instants` and `step_labels`.
     """
     if video.duration is None:
         raise ValueError(f"{video.where}: video {video.name} has no duration, which its 25 instants depend on")
+    if not 0 < video.duration < float("inf"):
+        raise ValueError(
+            f"{video.where}: video {video.name} has a duration of {video.duration} s; expected a positive one, which its 25 "
+            "instants depend on; correct the file or leave the video out"
+        )
     instants = localization_instants(video.duration)
     return step_labels(video.labels, video.intervals, num_labels, instants, "<=")
 

@@ -21,6 +21,8 @@ import numpy as np
 from metrics.detection import ACTIVITYNET_THRESHOLDS, Floats, Segments, overlaps
 from metrics.matching import check_numbers
 
+MAX_LARGEST = 1_000_000
+
 
 @dataclass(frozen=True, eq=False)
 class ProposalRecall:
@@ -70,8 +72,10 @@ def proposal_recall(
     check_numbers("videos of predictions", predictions.videos, num_videos)
     if not len(thresholds) or not all(0 < threshold <= 1 for threshold in thresholds):
         raise ValueError(f"thresholds of tIoU must be above 0 and at most 1, got {list(thresholds)}")
-    if largest <= 0:
-        raise ValueError(f"largest must be a positive average number of proposals per video, got {largest}")
+    if not 0 < largest <= MAX_LARGEST:
+        raise ValueError(
+            f"largest must be a positive average number of proposals per video, up to {MAX_LARGEST}, got {largest}"
+        )
     if not len(truth):
         raise ValueError("truth has no segment, so there is nothing to recall")
     starts, ends = predictions.intervals.T

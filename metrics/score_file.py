@@ -7,7 +7,6 @@ The file is a .npz of plain arrays (no pickle): `index`, `videos`, `logits`, `la
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+
+from metrics.npz_file import read_arrays
 
 Array: TypeAlias = npt.NDArray[Any]
 
@@ -112,12 +113,8 @@ def load_scores(path: str | Path) -> ScoreFile:
 def _read_arrays(path: Path) -> dict[str, Array]:
     """The arrays of a score file of this version, not yet checked against each other."""
     try:
-        with open(path, "rb") as stream:  # numpy leaves the file open when the archive is damaged
-            loaded = np.load(stream, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            arrays = {key: loaded[key] for key in _KEYS if key in loaded.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+        arrays = read_arrays(path, _KEYS)
+    except ValueError as error:
         raise ValueError(f"{path} cannot be read as a score file: {error}; pass a .npz from save_scores") from error
     missing = [key for key in _KEYS if key not in arrays]
     if missing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from annotations.activitynet import read_activitynet
 from annotations.label_names import label_names
 from metrics.activitynet import Scored, classification, classification_rankings
 from metrics.detection import ACTIVITYNET_THRESHOLDS, detection_rankings_at
-from metrics.proposals import proposal_recall
+from metrics.proposals import MAX_LARGEST, proposal_recall
 from metrics.protocols.coverage import Coverage, cover
 from metrics.protocols.means import interval, mean_row, variant_rows
 from metrics.protocols.report import Report, Row, per_class
@@ -24,12 +25,14 @@ from metrics.protocols.segments import (
     truth_segments,
     video_numbers,
 )
-from metrics.protocols.truth import Truth, add_truth, restricted
+from metrics.protocols.truth import Truth, add_truth, refuse_folders, restricted, subset_notes
 from metrics.ranking import Ranking
 from metrics.results import ResultSegments, read_segment_json
 
 NUM_LABELS = 200
 HITS = (1, 3)  # the official program prints 3 as top-k; 1 is the usual accuracy
+_FALSE = "the official program counts their predictions as false positives"
+_ASIDE = "the official program counts their proposals when it takes a share of all"
 NUMBERS = (1, 5, 10, 50, 100)  # average numbers of proposals that papers print
 
 
@@ -80,14 +83,26 @@ def classify(args: Namespace) -> Report:
 
 def propose(args: Namespace) -> Report:
     """Score segments without labels."""
+    if not 1 <= args.largest <= MAX_LARGEST:
+        raise ValueError(
+            f"--largest must be an average number of proposals from 1 to {MAX_LARGEST}, got {str(args.largest)[:20]}; "
+            "officially it is 100"
+        )
     truth = _truth(args)
     result = read_segment_json(args.predictions, labels=False, segments=True)
-    found = _cover(args, truth, result)
+    found = _cover(args, truth, result, _ASIDE)
     predicted = predicted_segments(result, truth, None)
     recall = proposal_recall(truth_segments(truth), predicted, len(truth), largest=args.largest)
     meaning = "average recall over tIoU 0.5 to 0.95"
-    rows = [Row("auc", recall.area / 100, f"official: area under average recall over 1 to {args.largest} proposals")]
-    for number in (number for number in NUMBERS if number <= args.largest):
+    rows = [
+        Row(
+            "auc",
+            recall.area / 100,
+            f"official: area under average recall over {args.largest / 100:g} to {args.largest} proposals",
+        )
+    ]
+    first, last = recall.numbers[0] - 1e-9, recall.numbers[-1] + 1e-9  # the numbers of the curve are rounded
+    for number in (number for number in NUMBERS if first <= number <= last):
         value = float(np.interp(number, recall.numbers, recall.average_recall))
         rows.append(Row(f"ar_at_{number}", value, f"{meaning} at {number} proposals a video on average"))
     notes = [*found.notes, *repeats_note(result)]
@@ -129,6 +144,7 @@ def _truth(args: Namespace) -> Truth:
     Raises:
         ValueError: other files are given, or no video of the subset has an annotation.
     """
+    refuse_folders(args.truth)
     tables = [path for path in args.truth if path.suffix == ".csv"]
     jsons = [path for path in args.truth if path.suffix != ".csv"]
     if len(jsons) != 1 or len(tables) > 1:
@@ -147,9 +163,17 @@ def _truth(args: Namespace) -> Truth:
     return truth
 
 
-def _cover(args: Namespace, truth: Truth, result: ResultSegments) -> Coverage:
+def _cover(args: Namespace, truth: Truth, result: ResultSegments, unknown_are: str = _FALSE) -> Coverage:
     counted = "count as videos without predictions"
-    return cover(truth, result.path, result.where, allow_missing=args.allow_missing, missing_are=counted)
+    found = cover(
+        truth,
+        result.path,
+        result.where,
+        allow_missing=args.allow_missing,
+        missing_are=counted,
+        unknown_are=f"left out ({unknown_are})",
+    )
+    return replace(found, notes=[*subset_notes(args, truth), *found.notes])
 
 
 def _refuse_repeats(result: ResultSegments) -> None:

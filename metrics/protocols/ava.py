@@ -14,6 +14,7 @@ from metrics.frame_detection import CAPACITY, box_rankings
 from metrics.protocols.coverage import cover
 from metrics.protocols.means import interval, mean_row, variant_rows
 from metrics.protocols.report import Report, Row, per_class
+from metrics.protocols.truth import refuse_folders
 from metrics.ranking import areas
 
 # the official numbers stand in this order: label_type of the full label map
@@ -42,6 +43,7 @@ def detect(args: Namespace) -> Report:
     """Score rows `video,second,x1,y1,x2,y2,action,score`."""
     if len(args.truth) != 1:
         raise ValueError(f"--truth: expected one CSV file, got {', '.join(map(str, args.truth))}")
+    refuse_folders(args.truth)
     truth, result = read_boxes(args.truth[0], scored=False), read_boxes(args.predictions, scored=True)
     names = read_label_map(args.labels)
     excluded = read_excluded(args.exclude) if args.exclude is not None else set()

@@ -16,7 +16,7 @@ from metrics.localization import localization_labels
 from metrics.protocols.coverage import cover
 from metrics.protocols.means import interval, mean_row, variant_rows, weighted_row
 from metrics.protocols.report import Report, Row, per_class
-from metrics.protocols.truth import add_truth, charades_truth
+from metrics.protocols.truth import add_truth, charades_truth, subset_notes
 from metrics.ranking import mean_precision
 from metrics.results import read_frame_scores, read_video_scores
 
@@ -54,7 +54,9 @@ def classify(args: Namespace) -> Report:
         tables[name] = values
     notes = [f"{unlabelled} truth videos have no label: they rank last in map_official and are negatives in map"]
     classes = per_class(label_names("charades"), tables["map_official"], counts)
-    return Report(rows, len(truth), notes + found.notes, "map_official", classes, found.facts)
+    return Report(
+        rows, len(truth), [*notes, *subset_notes(args, truth), *found.notes], "map_official", classes, found.facts
+    )
 
 
 def localize(args: Namespace) -> Report:
@@ -74,4 +76,6 @@ def localize(args: Namespace) -> Report:
         weighted_row("wap", "map", values, counts),
     ]
     classes = per_class(label_names("charades"), values, counts)
-    return Report(rows, len(truth), [*result.notes, *found.notes], "map", classes, found.facts)
+    return Report(
+        rows, len(truth), [*result.notes, *subset_notes(args, truth), *found.notes], "map", classes, found.facts
+    )

@@ -29,7 +29,13 @@ class Coverage:
 
 
 def cover(
-    truth: Collection[str], path: Path, where: Mapping[str, str], *, allow_missing: bool, missing_are: str
+    truth: Collection[str],
+    path: Path,
+    where: Mapping[str, str],
+    *,
+    allow_missing: bool,
+    missing_are: str,
+    unknown_are: str = "left out",
 ) -> Coverage:
     """Compare the videos of truth and predictions.
 
@@ -39,6 +45,7 @@ def cover(
         where: name of each predicted video -> place in the file.
         allow_missing: go on when they differ.
         missing_are: what happens to a truth video without a prediction then, such as `ranked last`.
+        unknown_are: what is said of predictions of other videos then.
 
     Raises:
         ValueError: they differ and that is not allowed, or they have nothing in common.
@@ -64,7 +71,7 @@ def cover(
             "or pass --allow-missing: predictions of unknown videos are then left out, and truth videos without any "
             f"{missing_are}"
         )
-    ends = (["left out"] if unknown else []) + ([missing_are] if missing else [])
+    ends = ([unknown_are] if unknown else []) + ([missing_are] if missing else [])
     return Coverage(missing, unknown, [f"{text}: {end}" for text, end in zip(texts, ends, strict=True)])
 
 

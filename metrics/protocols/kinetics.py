@@ -14,6 +14,7 @@ from metrics.accuracy import mean_label_accuracy, mean_top_error
 from metrics.label_groups import group_means
 from metrics.protocols.coverage import cover
 from metrics.protocols.report import Report, Row, per_class
+from metrics.protocols.truth import refuse_folders
 from metrics.results import read_video_scores
 from metrics.top_k import top_k_accuracy
 
@@ -32,6 +33,7 @@ def classify(args: Namespace) -> Report:
     """Score lines `id s0 s1 ...`."""
     if len(args.truth) != 1:
         raise ValueError(f"--truth: expected one CSV file, got {', '.join(map(str, args.truth))}")
+    refuse_folders(args.truth)
     names = label_names(args.labels)
     truth = {video.name: video for video in read_kinetics(args.truth[0], names)}
     unlabelled = next((video for video in truth.values() if not len(video.labels)), None)

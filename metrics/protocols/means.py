@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy.typing as npt
 import torch
 
 from metrics.average_precision import Absent, mean_over_labels, weighted_mean
-from metrics.bootstrap import Interval, bootstrap
+from metrics.bootstrap import Interval, NoPositiveError, bootstrap
 from metrics.label_groups import group_means, label_groups
 from metrics.protocols.report import Row
 from metrics.ranking import Area, Ranking
@@ -58,8 +59,13 @@ def weighted_row(name: str, main: str, values: Floats, counts: Counts) -> Row:
 
 
 def interval(rankings: Iterable[Ranking], num_videos: int, resamples: int, area: Area) -> Interval | None:
-    """Bootstrap interval of the mean over the rankings; None when no resamples are asked for."""
-    return bootstrap(rankings, num_videos, area=area, resamples=resamples) if resamples else None
+    """Bootstrap interval of the mean over the rankings; None when no resamples are asked for, NaN without a positive."""
+    if not resamples:
+        return None
+    try:
+        return bootstrap(rankings, num_videos, area=area, resamples=resamples)
+    except NoPositiveError:
+        return Interval(math.nan, math.nan, math.nan, resamples)  # the report says so
 
 
 def _mean(values: Floats, absent: Absent = "skip") -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import math
+import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -75,7 +78,7 @@ def as_text(report: Report, *, with_classes: bool) -> str:
         lines += [[name, str(n), _shown(value)] for name, (value, n) in report.per_class.items()]
         blocks.append(_aligned(lines, right={1, 2}))
     blocks.append(
-        "\n".join([f"{report.num_videos} videos; values in percent, fractions in the JSON file", *report.notes])
+        "\n".join([f"{report.num_videos} videos; values in percent, fractions in the JSON file", *_notes(report)])
     )
     return "\n\n".join(blocks)
 
@@ -87,8 +90,9 @@ def as_json(report: Report, protocol: str, truth: Sequence[Path], predictions: P
     for row in report.rows:
         result[row.name] = _or_null(row.value)
         if row.interval is not None:
-            result |= {f"{row.name}_low": row.interval.low, f"{row.name}_high": row.interval.high}
-    result |= {"notes": report.notes} | report.facts
+            result[f"{row.name}_low"] = _or_null(row.interval.low)
+            result[f"{row.name}_high"] = _or_null(row.interval.high)
+    result |= {"notes": _notes(report)} | report.facts
     if report.per_class:
         result["per_class_of"] = report.per_class_of
         result["per_class"] = {name: _or_null(value) for name, (value, _) in report.per_class.items()}
@@ -99,31 +103,63 @@ def free_outputs(output: Path) -> tuple[Path, Path]:
     """Where to write the JSON file and, if there is one, the table.
 
     Raises:
-        ValueError: the name does not end in .json, or one of the two exists.
+        ValueError: the name does not end in .json, one of the two exists, or they cannot be written there.
     """
     if output.suffix != ".json":
         raise ValueError(f"--output must end in .json, got {output}")
     table = output.with_suffix(".pairs.csv")
     for path in (output, table):
-        if path.exists() or path.is_symlink():
+        try:
+            there = path.exists() or path.is_symlink()
+        except OSError as error:
+            raise ValueError(f"{output} cannot be written: {error.strerror}; give another --output") from error
+        if there:
             raise ValueError(
                 f"{path} exists already and results are never overwritten; give another name with --output"
             )
+    folder = next(folder for folder in output.absolute().parents if folder.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        raise ValueError(
+            f"{output} cannot be written: {folder} is no folder that may be written to; give another --output"
+        )
     return output, table
 
 
 def write(report: Report, content: dict[str, Any], output: Path) -> list[Path]:
-    """Write the files; returns which."""
+    """Write the files at once or not at all: under other names first, then renamed; returns which.
+
+    Raises:
+        ValueError: see `free_outputs`; or the files cannot be written.
+    """
     target, table = free_outputs(output)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with open(target, "x", encoding="utf-8") as file:
-        json.dump(content, file, indent=2, allow_nan=False, ensure_ascii=False)
-        file.write("\n")
-    if not report.table:
-        return [target]
-    with open(table, "x", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows(report.table)
-    return [target, table]
+    texts = {target: json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n"}
+    if report.table:
+        lines = io.StringIO(newline="")
+        csv.writer(lines).writerows(report.table)
+        texts[table] = lines.getvalue()
+    unfinished = {path: path.with_name(f".metrics-{os.getpid()}{path.suffix}") for path in texts}
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        for path, text in texts.items():
+            # bytes of a file name that are no text become \udcXX, which JSON has too
+            unfinished[path].write_bytes(text.encode("utf-8", "backslashreplace"))
+        free_outputs(output)  # another run may have finished meanwhile
+        for path, other in unfinished.items():
+            other.rename(path)
+    except OSError as error:
+        raise ValueError(f"{output} cannot be written: {error.strerror}; give another --output") from error
+    finally:
+        for other in unfinished.values():
+            with suppress(OSError):
+                other.unlink(missing_ok=True)
+    return list(texts)
+
+
+def _notes(report: Report) -> list[str]:
+    """The notes, and one on the intervals that do not exist."""
+    names = [row.name for row in report.rows if row.interval is not None and math.isnan(row.interval.low)]
+    text = f"no bootstrap interval of {', '.join(names)}: no label has a positive in any resample"
+    return [*report.notes, text] if names else report.notes
 
 
 def _or_null(value: float) -> float | None:
@@ -135,7 +171,9 @@ def _shown(value: float) -> str:
 
 
 def _range(row: Row) -> str:
-    return "" if row.interval is None else f"{_shown(row.interval.low)} to {_shown(row.interval.high)}"
+    if row.interval is None or math.isnan(row.interval.low):
+        return ""
+    return f"{_shown(row.interval.low)} to {_shown(row.interval.high)}"
 
 
 def _aligned(cells: list[list[str]], right: set[int]) -> str:

@@ -16,6 +16,7 @@ from metrics.protocols.report import Row
 from metrics.protocols.truth import Truth
 from metrics.ranking import Area, Ranking, areas
 from metrics.results import ResultSegments
+from metrics.step_labels import MAX_SECONDS
 
 Floats = npt.NDArray[np.float64]
 
@@ -34,8 +35,17 @@ class Detections:
 
 
 def truth_segments(truth: Truth) -> Segments:
-    """The annotated segments, the videos numbered in the order of the truth."""
+    """The annotated segments, the videos numbered in the order of the truth.
+
+    Raises:
+        ValueError: a segment is so far out that sums of seconds could overflow.
+    """
     videos = list(truth.values())
+    far = next((video for video in videos if (np.abs(video.intervals) > MAX_SECONDS).any()), None)
+    if far is not None:
+        raise ValueError(
+            f"{far.where}: video {far.name!r} has a segment beyond {MAX_SECONDS:g} s; expected seconds; correct the file"
+        )
     return Segments(
         np.repeat(np.arange(len(videos)), [len(video.labels) for video in videos]),
         np.concatenate([np.empty(0, np.int64), *(video.labels for video in videos)]),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,9 +17,9 @@ from metrics.frame_map import frame_average_precision, frame_rankings
 from metrics.protocols.coverage import Coverage, cover
 from metrics.protocols.means import interval, mean_row, variant_rows
 from metrics.protocols.report import Report, Row, per_class
-from metrics.protocols.truth import Truth, add_truth, charades_truth, thumos_truth, truth_files
+from metrics.protocols.truth import Truth, add_truth, charades_truth, subset_notes, thumos_truth, truth_files
 from metrics.results import StepScores, read_step_scores
-from metrics.step_labels import Boundary, step_labels
+from metrics.step_labels import Boundary, step_instants, step_labels
 
 BOUNDARIES: dict[Boundary, tuple[str, str]] = {
     "<": ("fmap_open", "a step has a label if start < t < end (TGM, PDAN, MS-TCT)"),
@@ -55,13 +56,13 @@ class Steps:
     notes: list[str]
 
     def labels(self, boundary: Boundary) -> list[npt.NDArray[np.bool_]]:
-        """Arrays (T, K) bool, one a video: the labels at the instants 0, step, 2 step, ..."""
+        """Arrays (T, K) bool, one a video: the labels at `step_instants`, exact multiples of the step."""
         return [
             step_labels(
                 self.truth[name].labels,
                 self.truth[name].intervals,
                 len(self.label_names),
-                np.arange(len(scores)) * self.step,
+                step_instants(len(scores), self.step),
                 boundary,
             )
             for name, scores in zip(self.names, self.preds, strict=True)
@@ -121,11 +122,13 @@ def fmap(args: Namespace, dataset: str) -> Report:
 
 def conditional(args: Namespace) -> Report:
     """Precision, recall, F1 and mAP of label i at the steps near which label j is (MLAD, Tirupattur et al., CVPR 2021)."""
+    if not math.isfinite(args.threshold):
+        raise ValueError(f"--threshold must be a finite score, got {args.threshold}; 0.5 is usual for probabilities")
+    if len(set(args.tau)) < len(args.tau):
+        raise ValueError(f"--tau names a number twice: {args.tau}; give each once")
     steps = _steps(args, args.labels)
     names, labels = steps.label_names, steps.labels(args.boundary)
     pair = [_label(names, name) for name in args.pair or ()]
-    if len(set(args.tau)) < len(args.tau):
-        raise ValueError(f"--tau names a number twice: {args.tau}; give each once")
     rows: list[Row] = []
     table: list[Sequence[Any]] = [["tau", "label", "given", "precision", "recall", "f1", "average_precision"]]
     for tau in args.tau:
@@ -170,7 +173,8 @@ def _steps(args: Namespace, dataset: str) -> Steps:
     coverage = cover(truth, result.path, result.where, allow_missing=args.allow_missing, missing_are="are left out too")
     scored = [name for name in truth if name in result.scores]
     preds = [result.scores[name] for name in scored]
-    notes = [f"steps of {result.step:g} s, as many as each video has predictions", *_past_end(result, truth, scored)]
+    notes = [f"steps of {result.step:g} s, as many as each video has predictions", *subset_notes(args, truth)]
+    notes += _past_end(result, truth, scored)
     return Steps(scored, preds, truth, result.step, names, coverage, notes + coverage.notes)
 
 
@@ -180,7 +184,7 @@ def _past_end(result: StepScores, truth: Truth, scored: list[str]) -> list[str]:
     for name in scored:
         duration = truth[name].duration
         if duration is not None:
-            past += int((np.arange(len(result.scores[name])) * result.step > duration).sum())
+            past += int((step_instants(len(result.scores[name]), result.step) > duration).sum())
     return [f"{past} steps lie past the annotated end of their video and count like the others"] if past else []
 
 

@@ -20,7 +20,7 @@ from metrics.protocols.coverage import cover
 from metrics.protocols.means import variant_rows
 from metrics.protocols.report import Report, per_class
 from metrics.protocols.segments import Detections, detection_rows, predicted_segments, repeats_note, truth_segments
-from metrics.protocols.truth import Truth, add_truth, thumos_truth, truth_files
+from metrics.protocols.truth import Truth, add_truth, subset_notes, thumos_truth, truth_files
 from metrics.ranking import Area
 from metrics.results import read_segment_lines
 
@@ -58,7 +58,7 @@ def detect(args: Namespace) -> Report:
     known = {name: k for k, name in enumerate(names)} | {str(number): k for k, number in enumerate(numbers)}
     true, predicted = truth_segments(truth), predicted_segments(result, truth, known)
     ambiguous = _ambiguous(truth, ambiguous_files)
-    notes = [*found.notes, *repeats_note(result)]
+    notes = [*subset_notes(args, truth), *found.notes, *repeats_note(result)]
     if ambiguous is not None:
         notes.append(f"{len(ambiguous)} ambiguous segments: official_* leaves out false positives that overlap one")
 

@@ -24,6 +24,7 @@ def add_truth(parser: ArgumentParser, files: str, subset: str) -> None:
         default=subset,
         help="videos of which subset count, where the truth names subsets (default: %(default)s)",
     )
+    parser.set_defaults(usual_subset=subset)
     parser.add_argument(
         "--videos", type=Path, metavar="LIST", help="text file with the names of the videos that count, one a line"
     )
@@ -31,6 +32,7 @@ def add_truth(parser: ArgumentParser, files: str, subset: str) -> None:
 
 def charades_truth(args: Namespace) -> Truth:
     """Charades: CSV files of the test split, or charades.json."""
+    refuse_folders(args.truth)
     videos = [video for path in args.truth for video in read_charades(path)]
     return restricted(args, videos, may_be_unlabelled=False)
 
@@ -45,6 +47,28 @@ def thumos_truth(args: Namespace, names: Sequence[str], files: Sequence[Path]) -
         videos = [video for path in files for video in read_actions_json(path, num_labels=len(names), first_id=1)]
         return restricted(args, videos, may_be_unlabelled=False)
     return restricted(args, read_interval_files(files, names), may_be_unlabelled=True)
+
+
+def refuse_folders(paths: Sequence[Path]) -> None:
+    """Say what is wrong where a folder stands for a file of annotations.
+
+    Raises:
+        ValueError: one of the paths is a folder.
+    """
+    folder = next((path for path in paths if path.is_dir()), None)
+    if folder is not None:
+        raise ValueError(f"--truth {folder} is a folder; expected a file of annotations; name the file in it")
+
+
+def subset_notes(args: Namespace, truth: Truth) -> list[str]:
+    """A note where --subset was given and chose nothing."""
+    if args.subset == args.usual_subset:
+        return []
+    if args.videos is not None:
+        return [f"--subset {args.subset} is not looked at: --videos names the videos"]
+    if any(_subset(video) for video in truth.values()):
+        return []
+    return [f"--subset {args.subset} chooses nothing: the truth names no subsets, so all its videos count"]
 
 
 def truth_files(paths: Sequence[Path]) -> list[Path]:
@@ -98,9 +122,13 @@ def _subset(video: AnnotatedVideo) -> str:
 def _list(path: Path) -> list[tuple[int, str]]:
     if not path.is_file():
         raise ValueError(f"--videos {path} is not a file; expected one name a line")
-    named = [
-        (i, line.strip()) for i, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1) if line.strip()
-    ]
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"--videos {path}: not UTF-8 text ({error.reason}); expected one name a line; convert it"
+        ) from error
+    named = [(i, line.strip()) for i, line in enumerate(text.splitlines(), 1) if line.strip()]
     first: dict[str, int] = {}
     for number, name in named:
         if name in first:

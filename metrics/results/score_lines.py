@@ -25,11 +25,11 @@ def read_video_scores(path: Path, num_labels: int) -> ResultScores:
     scores: dict[str, Floats] = {}
     where: dict[str, str] = {}
     for number, line in lines(path):
-        name, *words = line.split()
+        name, rest = _first(line)
         if name in where:
             raise ValueError(f"{path}, line {number}: video {name!r} stands in {where[name]} already; keep one of them")
         where[name] = f"line {number}"
-        scores[name] = _scores(path, number, ["id"], words, num_labels)
+        scores[name] = _scores(path, number, ["id"], rest, num_labels)
     return ResultScores(path, scores, where)
 
 
@@ -53,9 +53,14 @@ def read_frame_scores(path: Path, num_labels: int, num_frames: int, *, allow_mis
     rows: dict[str, dict[int, Floats]] = {}
     place: dict[tuple[str, int], int] = {}
     for number, line in lines(path):
-        name, *words = line.split()
-        row = _scores(path, number, ["id", "frame"], words[1:], num_labels)
-        frame = _frame(path, number, words[0], num_frames)
+        name, rest = _first(line)
+        word, rest = _first(rest)
+        if not word:
+            raise ValueError(
+                f"{path}, line {number}: only an id, {name[:60]!r}; expected `id frame s0 s1 ...`; add them"
+            )
+        row = _scores(path, number, ["id", "frame"], rest, num_labels)
+        frame = _frame(path, number, word, num_frames)
         if (name, frame) in place:
             raise ValueError(
                 f"{path}, line {number}: frame {frame} of video {name!r} stands in line {place[name, frame]} already; "
@@ -83,10 +88,17 @@ def read_frame_scores(path: Path, num_labels: int, num_frames: int, *, allow_mis
     return ResultScores(path, scores, where, tuple(notes))
 
 
+def _first(line: str) -> tuple[str, str]:
+    """The first word of a line, empty if there is none, and what follows it."""
+    words = [*line.split(maxsplit=1), "", ""]
+    return words[0], words[1]
+
+
 def _frame(path: Path, number: int, word: str, num_frames: int) -> int:
-    if not (word.isascii() and word.isdigit() and int(word) <= num_frames):
+    # Python refuses to read thousands of digits, with a message of its own
+    if not (word.isascii() and word.isdigit() and len(word) < 10 and int(word) <= num_frames):
         raise ValueError(
-            f"{path}, line {number}: frame {word!r}; expected a whole number from 1 to {num_frames} (or from 0 to "
+            f"{path}, line {number}: frame {word[:60]!r}; expected a whole number from 1 to {num_frames} (or from 0 to "
             f"{num_frames - 1}); write `id frame s0 s1 ...`"
         )
     return int(word)
@@ -105,14 +117,17 @@ def _first_frame(path: Path, place: dict[tuple[str, int], int], num_frames: int)
     return 1, []
 
 
-def _scores(path: Path, number: int, head: list[str], words: list[str], num_labels: int) -> Floats:
-    """The scores of one line, whose columns before them are `head`."""
+def _scores(path: Path, number: int, head: list[str], rest: str, num_labels: int) -> Floats:
+    """The scores of one line, of which `rest` is what follows the columns of `head`."""
+    words = rest.split()
     if len(words) != num_labels:
         raise ValueError(
             f"{path}, line {number}: expected {len(head) + num_labels} columns separated by blanks ({', '.join(head)} and "
             f"{num_labels} scores), got {len(head) + len(words)}; write one score for each label, in their order"
         )
     try:
+        if "_" in rest:  # see to_number
+            raise ValueError
         row = np.fromiter(map(float, words), np.float64, num_labels)
     except ValueError:
         row = np.array([to_number(word, _place(path, number, head, i)) for i, word in enumerate(words)])

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from annotations.values import read_json
 from metrics.results.text import check_score, lines, to_number
+from metrics.step_labels import MAX_SECONDS
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,21 +133,21 @@ def _score(path: Path, row: str, entry: dict[str, Any]) -> float:
     score = entry.get("score")
     if not isinstance(score, int | float) or isinstance(score, bool):
         _refuse(path, row, entry, "score", "a number")
-    return check_score(float(score), f"{path}, {row}")
+    return check_score(_number(path, row, score), f"{path}, {row}")
 
 
 def _segment(path: Path, row: str, entry: dict[str, Any]) -> tuple[float, float]:
     segment = entry.get("segment")
     if not (isinstance(segment, list) and len(segment) == 2 and all(map(_is_number, segment))):
         _refuse(path, row, entry, "segment", "[start, end] in seconds")
-    return _ordered(path, row, float(segment[0]), float(segment[1]))
+    return _ordered(path, row, _number(path, row, segment[0]), _number(path, row, segment[1]))
 
 
 def _ordered(path: Path, row: str, start: float, end: float) -> tuple[float, float]:
-    if not -math.inf < start <= end < math.inf:
+    if not -MAX_SECONDS <= start <= end <= MAX_SECONDS:
         raise ValueError(
-            f"{path}, {row}: the segment goes from {start} to {end}; expected finite seconds, the start first; check the "
-            "order of the columns"
+            f"{path}, {row}: the segment goes from {start} to {end}; expected finite seconds, the start first, "
+            f"up to {MAX_SECONDS:g}; check the order of the columns"
         )
     return start, end
 
@@ -154,6 +155,17 @@ def _ordered(path: Path, row: str, start: float, end: float) -> tuple[float, flo
 def _refuse(path: Path, row: str, entry: dict[str, Any], key: str, expected: str) -> NoReturn:
     got = f"{_short(entry[key])}" if key in entry else f"only {', '.join(map(repr, entry)) or 'an empty object'}"
     raise ValueError(f"{path}, {row}: expected {key!r}, {expected}, got {got}; write the official form of this task")
+
+
+def _number(path: Path, row: str, value: int | float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        text = f"{value}"
+        raise ValueError(
+            f"{path}, {row}: the number {text[:20]}... of {len(text)} digits is too large; expected one within 1e308; look "
+            "for an overflow"
+        ) from None
 
 
 def _is_number(value: object) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from metrics.npz_file import read_arrays
 from metrics.results.text import ResultScores, check_score
+from metrics.step_labels import MAX_SECONDS, meant_step
 
 
 @dataclass(frozen=True, eq=False)
@@ -18,7 +19,7 @@ class StepScores(ResultScores):
     """Scores of a result file at instants 0, step, 2 step, ... of each video.
 
     Args:
-        step: seconds.
+        step: seconds; see `metrics.step_labels.step_instants`.
     """
 
     step: float = 0.0
@@ -32,33 +33,37 @@ def read_step_scores(path: Path, num_labels: int) -> StepScores:
         num_labels: K.
 
     Raises:
-        ValueError: the file is not such a .npz; an array has another shape or is not of numbers; a score is NaN or +inf.
+        ValueError: the file is not such a .npz; the step is not from 0 to 1e9; an array has another
+            shape, is not of numbers, or is of float16; a score is NaN or +inf.
     """
     arrays = _read_arrays(path)
     if "step" not in arrays:
         raise ValueError(f"{path} has no array 'step'; expected the seconds of a step; add step=0.1 to numpy.savez")
     step = arrays.pop("step")
-    if step.size != 1 or step.dtype.kind not in "fiu" or not 0 < float(step.item()) < np.inf:
+    if step.size != 1 or step.dtype.kind not in "fiu" or not 0 < float(step.item()) <= MAX_SECONDS:
+        got = step.item() if step.size == 1 else f"of shape {step.shape}"
         raise ValueError(
-            f"{path}: 'step' is {step!r}; expected one positive number, the seconds of a step; write step=0.1"
+            f"{path}: 'step' is {got!r}; expected one positive number, the seconds of a step, up to {MAX_SECONDS:g}; write "
+            "step=0.1"
         )
     if not arrays:
         raise ValueError(f"{path} holds no video; expected an array of steps x labels for each, under its name")
     where = {name: f"array {name!r}" for name in arrays}
     scores = {name: _check(f"{path}, {where[name]}", array, num_labels) for name, array in arrays.items()}
-    return StepScores(path, scores, where, step=float(step.item()))
+    return StepScores(path, scores, where, step=_seconds(step))
+
+
+def _seconds(step: npt.NDArray[Any]) -> float:
+    """The step in float64: a float32 or float16 stands for the number that was rounded to it, such as 0.1."""
+    return float(meant_step(step.reshape(-1)[0])) if step.dtype.kind == "f" else float(step.item())
 
 
 def _read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
     if not path.is_file():
         raise ValueError(f"{path} is not a file; expected a .npz of predictions; check the path")
     try:
-        with open(path, "rb") as stream:  # numpy leaves the file open when the archive is damaged
-            loaded = np.load(stream, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array")
-            return {key: loaded[key] for key in loaded.files}
-    except (ValueError, zipfile.BadZipFile, EOFError, OSError) as error:
+        return read_arrays(path)
+    except ValueError as error:
         raise ValueError(
             f"{path} cannot be read as a .npz of numbers: {error}; write it with numpy.savez(path, step=..., **arrays)"
         ) from error
@@ -69,6 +74,11 @@ def _check(place: str, array: npt.NDArray[Any], num_labels: int) -> npt.NDArray[
         raise ValueError(
             f"{place}: expected numbers of shape (steps, {num_labels}) with at least one step, got {array.dtype} of shape "
             f"{array.shape}; write one row for each step and one column for each label"
+        )
+    if array.dtype == np.float16:
+        raise ValueError(
+            f"{place}: scores in float16, whose rounding makes equal what was not; write the model's scores as float32 or "
+            "float64"
         )
     scores = array.astype(np.float64)
     bad = np.argwhere(~(scores < np.inf))

@@ -60,6 +60,8 @@ def to_number(word: str, place: str) -> float:
         ValueError: it is not one.
     """
     try:
+        if "_" in word:  # Python reads 0_5 as 5, which nobody means in a file
+            raise ValueError
         return float(word)
     except ValueError:
         raise ValueError(f"{place}: {word!r} is not a number; expected one such as 0.25; check the columns") from None

@@ -184,3 +184,12 @@ def test_action_conditional_metric_refuses_missing_steps() -> None:
         metric.update(4, torch.rand(5, 2), torch.ones(5, 2, dtype=torch.int64), first)
     with pytest.raises(ValueError, match=r"video 4 has no scores for the steps 5 \.\. 6"):
         metric.compute()
+
+
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_action_conditional_with_a_tau_beyond_all_videos_looks_at_the_whole(sign: int) -> None:
+    preds, labels = videos()
+    huge, enough = (action_conditional(preds, labels, sign * tau) for tau in (10**30, 44))
+    np.testing.assert_array_equal(huge.recall, enough.recall)
+    np.testing.assert_array_equal(huge.average_precision, enough.average_precision)
+    assert (~np.isnan(huge.recall)).any()

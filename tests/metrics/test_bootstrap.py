@@ -1,9 +1,12 @@
+import sys
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.metrics import average_precision_score
 
 from metrics.bootstrap import bootstrap
-from metrics.ranking import Ranking
+from metrics.ranking import Ranking, areas
 
 VIDEOS, LABELS = 12, 3
 
@@ -89,7 +92,9 @@ def test_bootstrap_of_equal_videos_has_no_width() -> None:
     assert (got.low, got.high) == (1.0, 1.0)
 
 
-@pytest.mark.parametrize("change", [{"resamples": 0}, {"level": 1.0}, {"level": 0.0}, {"num_videos": 0}])
+@pytest.mark.parametrize(
+    "change", [{"resamples": 0}, {"resamples": 1_000_001}, {"level": 1.0}, {"level": 0.0}, {"num_videos": 0}]
+)
 def test_bootstrap_refuses_arguments_out_of_range(change: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="num_videos and resamples must be positive and level between 0 and 1"):
         bootstrap(rankings(), **({"num_videos": VIDEOS} | change))  # type: ignore[arg-type]
@@ -99,3 +104,20 @@ def test_bootstrap_refuses_truth_without_a_positive() -> None:
     none = Ranking(np.ones(2), np.zeros(2, bool), np.array([0, 1]), np.zeros(VIDEOS, np.int64))
     with pytest.raises(ValueError, match="no label has a positive"):
         bootstrap([none], VIDEOS, resamples=5)
+
+
+def test_bootstrap_in_parts_of_the_resamples_is_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = bootstrap(rankings(), VIDEOS, resamples=100, seed=2)
+    drawn: list[int] = []
+    plain = areas
+
+    def watched(ranking: Ranking, area: Any, weights: Any = None) -> Any:
+        drawn.append(len(weights))
+        return plain(ranking, area, weights)
+
+    module = sys.modules["metrics.bootstrap"]  # the package has a function of this name
+    monkeypatch.setattr(module, "_CELLS", 7 * VIDEOS + 3)
+    monkeypatch.setattr(module, "areas", watched)
+    parts = bootstrap(iter(rankings()), VIDEOS, resamples=100, seed=2)
+    assert drawn == LABELS * [8, *[7] * 13, 2]  # one more row at first, of all videos
+    assert (parts.low, parts.high) == pytest.approx((whole.low, whole.high), abs=1e-14)

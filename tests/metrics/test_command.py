@@ -142,7 +142,8 @@ def test_bootstrap_draws_whole_videos(charades: Path, tmp_path: Path, run: Run) 
     found = run("charades-classify", "--truth", charades, "--predictions", path, "--bootstrap", 25)
     truth = {name: {k for k, _, _ in actions} for name, (_, actions) in VIDEOS.items()}
     draws = np.random.default_rng(0).multinomial(5, [1 / 5] * 5, size=25)
-    means = []
+    means: list[float | None] = []
+    value = mean(label_values(scores, set()))
     for draw in draws:
         names = [name for name, times in zip(VIDEOS, draw, strict=True) for _ in range(times)]
         values = [
@@ -150,7 +151,11 @@ def test_bootstrap_draws_whole_videos(charades: Path, tmp_path: Path, run: Run) 
         ]
         if any(value is not None for value in values):
             means.append(mean(values))
-    assert (found["map_low"], found["map_high"]) == pytest.approx(tuple(np.quantile(means, [0.025, 0.975])), abs=1e-12)
+    ends = value + np.quantile(
+        np.array(means, np.float64) - mean(means), [0.025, 0.975]
+    )  # centred on the value of all videos
+    assert 0 < ends[0] < value < ends[1] < 1
+    assert (found["map_low"], found["map_high"]) == pytest.approx(tuple(ends), abs=1e-12)
     assert found["map_official_low"] <= found["map_official_high"]
     assert "map_head_low" not in found
 
@@ -248,7 +253,8 @@ def test_charades_fmap_prints_both_boundaries(charades: Path, tmp_path: Path, ru
 def multithumos(folder: Path, rows: dict[str, list[tuple[str, float, float]]]) -> Path:
     folder.mkdir()
     for name in label_names("multithumos"):
-        lines = [f"{video} {start:.2f} {end:.2f}\n" for video, start, end in rows.get(name, [])]
+        none = [("video_validation_0000099", 0.0, 1.0)]  # no file may be empty; this video is not of the test set
+        lines = [f"{video} {start:.2f} {end:.2f}\n" for video, start, end in rows.get(name, none)]
         (folder / f"{name}.txt").write_text("".join(lines))
     return folder
 
@@ -508,9 +514,11 @@ def test_results_are_never_overwritten(
     assert "--output must end in .json, got values.txt" in capsys.readouterr().err
 
 
-def test_negative_bootstrap_is_refused(charades: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bootstrap_out_of_range_is_refused(charades: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     words = ["charades-classify", "--truth", charades, "--predictions", tmp_path / "s.txt", "--bootstrap", -1]
-    assert "--bootstrap must be a number of resamples, got -1" in refused(capsys, *words)
+    assert "--bootstrap must be a number of resamples up to 1000000, got -1" in refused(capsys, *words)
+    words[-1] = 10**12
+    assert "--bootstrap must be a number of resamples up to 1000000, got 1000000000000" in refused(capsys, *words)
 
 
 @pytest.mark.parametrize("name", list(PROTOCOLS))

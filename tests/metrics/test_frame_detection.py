@@ -279,3 +279,19 @@ def test_frame_metric_refuses_rows_that_do_not_fit() -> None:
         metric.update(0, boxes, multi_hot, boxes, preds[:, :2])
     with pytest.raises(ValueError, match="scores of 2 predicted boxes must be as many floating-point numbers"):
         metric.update(0, boxes, multi_hot, boxes, multi_hot)
+
+
+@pytest.mark.parametrize("second", [2**62, -(2**63), 10**9 + 1])
+def test_seconds_that_could_overflow_are_refused_by_their_line(second: int) -> None:
+    box = (0.1, 0.1, 0.4, 0.4)
+    good, bad = file([("a", 902, box, 1, 1.0)]), file([("a", 902, box, 1, 1.0), ("b", second, box, 1, 1.0)])
+    for pair in ((good, bad), (bad, good)):
+        with pytest.raises(ValueError, match=f"line {bad.lines[1]}: the second is {second}; expected one up to 1e"):
+            box_rankings(*pair, [1])
+
+
+def test_excluded_seconds_that_could_overflow_are_refused() -> None:
+    rows = file([("a", 902, (0.1, 0.1, 0.4, 0.4), 1, 1.0)])
+    with pytest.raises(ValueError, match=r"excluded must be seconds up to 1e\+09, got 9{20} for 'a': correct the list"):
+        box_rankings(rows, rows, [1], {("a", int("9" * 40))})
+    assert box_rankings(rows, rows, [1], {("a", 10**9)})[0].hits.tolist() == [True]

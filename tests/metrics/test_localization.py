@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -108,6 +110,14 @@ def test_localization_map_equals_the_script() -> None:
 def test_localization_instants_refuse_by_message(duration: float, num_frames: int) -> None:
     with pytest.raises(ValueError, match="duration and num_frames must be positive"):
         localization_instants(duration, num_frames)
+
+
+@pytest.mark.parametrize("duration", [0.0, -3.0, float("inf")])
+def test_localization_names_the_video_without_a_positive_duration(duration: float) -> None:
+    record = video(duration, [0], [(0.0, 1.0)])
+    message = f"{re.escape(record.where)}: video {record.name} has a duration of {duration} s; expected a positive one"
+    with pytest.raises(ValueError, match=message):
+        localization_labels(record, 2)
 
 
 def test_localization_refuses_by_message() -> None:

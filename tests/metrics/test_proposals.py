@@ -138,6 +138,10 @@ def test_where_no_proposal_is_left_nothing_is_recalled(proposals: list[Row], lar
         ({"thresholds": [0.0, 0.5]}, "thresholds of tIoU must be above 0 and at most 1"),
         ({"thresholds": []}, "thresholds of tIoU must be above 0 and at most 1"),
         ({"largest": 0}, "largest must be a positive average number"),
+        (
+            {"largest": float("inf")},
+            "largest must be a positive average number of proposals per video, up to 1000000, got inf",
+        ),
         ({"num_videos": 1}, "videos of predictions must be numbers from 0 to 0, got 1 to 1"),
         ({"truth": segments([])}, "truth has no segment"),
     ],

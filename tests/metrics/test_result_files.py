@@ -1,4 +1,7 @@
+import io
 import json
+import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,8 @@ def test_video_scores_keep_every_number_and_its_place(tmp_path: Path) -> None:
             r"s\.txt, line 1: expected 4 columns separated by blanks \(id and 3 scores\), got 3; write one score",
         ),
         ("a 1 2 3\nb 1 2 3 4\n", r"s\.txt, line 2: expected 4 columns .*, got 5"),
+        ("a_b 1 2 3\nb\n", r"s\.txt, line 2: expected 4 columns .*, got 1;"),
+        ("a_b 1 2 3\nb 1 0_5 3\n", r"s\.txt, line 2, column 3: '0_5' is not a number"),
         ("a,1,2,3\n", r"s\.txt, line 1: expected 4 columns separated by blanks .*, got 1"),
         ("a 1 2 3\nb 1 x 3\n", r"s\.txt, line 2, column 3: 'x' is not a number; expected one such as 0\.25"),
         (
@@ -78,6 +83,8 @@ def test_frame_scores_come_in_the_order_of_the_frames(tmp_path: Path, first: int
     [
         ("a 1 .1\na 2 .1\na 2 .1\n", r"s\.txt, line 3: frame 2 of video 'a' stands in line 2 already; keep one"),
         ("a 1 .1\na 4 .1\n", r"s\.txt, line 2: frame '4'; expected a whole number from 1 to 3 \(or from 0 to 2\)"),
+        ("a 1 .1\na\n", r"s\.txt, line 2: only an id, 'a'; expected `id frame s0 s1 \.\.\.`"),
+        (f"a {'9' * 5000} .1\n", r"s\.txt, line 1: frame '9{60}'; expected a whole number from 1 to 3"),
         ("a 1.5 .1\n", r"s\.txt, line 1: frame '1\.5'; expected a whole number"),
         ("a 1 .1 .2\n", r"s\.txt, line 1: expected 3 columns separated by blanks \(id, frame and 1 scores\), got 4"),
         ("a 1 nan\n", r"s\.txt, line 1, column 3: the score is NaN"),
@@ -134,6 +141,8 @@ def test_step_scores_read_what_numpy_wrote(tmp_path: Path) -> None:
         ({"step": 0.1, "a": np.array([["x", "y"]])}, r"array 'a': expected numbers of shape"),
         ({"step": 0.1, "a": np.array([[0, 1], [2, np.nan]])}, r"array 'a', step 1, label 1: the score is NaN"),
         ({"step": 0.1, "a": np.array([[0, np.inf]])}, r"array 'a', step 0, label 1: the score is \+inf"),
+        ({"step": 1e308, "a": np.zeros((2, 2))}, r"s\.npz: 'step' is 1e\+308; expected one positive number"),
+        ({"step": 0.1, "a": np.zeros((2, 2), np.float16)}, r"array 'a': scores in float16, .* write .* as float32"),
         ({"step": 0.1, "a": np.array([{}], dtype=object)}, r"s\.npz cannot be read as a \.npz of numbers"),
     ],
 )
@@ -150,6 +159,63 @@ def test_step_scores_refuse_a_damaged_file(tmp_path: Path, content: bytes) -> No
         ValueError, match=r"s\.npz cannot be read as a \.npz of numbers: .*; write it with numpy\.savez"
     ):
         read_step_scores(tmp_path / "s.npz", 2)
+
+
+@pytest.mark.parametrize(
+    ("step", "exact"), [(np.float32(0.1), 0.1), (np.float16(0.1), 0.1), (np.float32(1 / 3), 1 / 3)]
+)
+def test_step_scores_read_the_number_that_a_rounded_step_stands_for(
+    tmp_path: Path, step: np.floating[Any], exact: float
+) -> None:
+    np.savez(tmp_path / "s.npz", step=step, a=np.zeros((2, 2)))
+    assert read_step_scores(tmp_path / "s.npz", 2).step == exact != float(step)
+
+
+def zipped(path: Path, members: list[tuple[str, bytes]]) -> Path:
+    with warnings.catch_warnings(), zipfile.ZipFile(path, "w") as archive:
+        warnings.simplefilter("ignore")  # of a name given twice, which is meant
+        for name, content in members:
+            archive.writestr(name, content)
+    return path
+
+
+def saved(array: Any) -> bytes:
+    file = io.BytesIO()
+    np.save(file, array)
+    return file.getvalue()
+
+
+STEP, ARRAY = ("step.npy", saved(0.1)), ("a.npy", saved(np.zeros((2, 2))))
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ([STEP, ("a.txt", b"0 1\n")], "its member 'a.txt' is no array"),
+        ([STEP, ("a.npy", b"0 1\n")], "its member 'a' is no array"),
+        ([STEP, ARRAY, ("a.npy", saved(np.ones((2, 2))))], "it holds 'a' twice, keep one"),
+        ([STEP, ARRAY, ("a", saved(np.ones((2, 2))))], "it holds 'a' twice, keep one"),
+    ],
+)
+def test_step_scores_refuse_members_that_are_no_arrays_or_twice(
+    tmp_path: Path, members: list[tuple[str, bytes]], message: str
+) -> None:
+    with pytest.raises(ValueError, match=rf"s\.npz cannot be read as a \.npz of numbers: {message}; write it with"):
+        read_step_scores(zipped(tmp_path / "s.npz", members), 2)
+
+
+def test_step_scores_refuse_damage_wherever_it_is(tmp_path: Path) -> None:
+    path, kinds = tmp_path / "s.npz", set()
+    np.savez_compressed(path, step=0.1, a=np.arange(40.0).reshape(20, 2))
+    content = path.read_bytes()
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            read_step_scores(path, 2)  # some bytes, such as dates, do not matter
+        except ValueError as error:
+            assert str(path) in str(error) and "\n" not in str(error)
+            kinds.add(type(error.__cause__ and error.__cause__.__cause__).__name__)
+    assert {"error", "BadZipFile", "NotImplementedError"} <= kinds, kinds  # the first is zlib's
 
 
 def test_segment_json_keeps_rows_and_videos_without_any(tmp_path: Path) -> None:
@@ -195,6 +261,15 @@ ROW = {"label": "Sit", "score": 0.5, "segment": [1, 2]}
             {"a": [ROW | {"segment": [2, 1]}]},
             r"results\['a'\]\[0\]: the segment goes from 2\.0 to 1\.0; expected finite",
         ),
+        ({"a": [ROW | {"segment": [0, 10**400]}]}, r"\['a'\]\[0\]: the number 10{19}\.\.\. of 401 digits is too large"),
+        (
+            {"a": [ROW | {"score": -(10**400)}]},
+            r"results\['a'\]\[0\]: the number -10{18}\.\.\. of 402 digits is too large",
+        ),
+        (
+            {"a": [ROW | {"segment": [-1e308, 1e308]}]},
+            r"from -1e\+308 to 1e\+308; expected finite seconds, .* up to 1e\+09",
+        ),
         ({"a": [ROW | {"segment": [0, float("nan")]}]}, r"results\['a'\]\[0\]: the segment goes from 0\.0 to nan"),
     ],
 )
@@ -229,6 +304,8 @@ def test_segment_lines_keep_rows_and_drop_the_suffix(tmp_path: Path) -> None:
         ("v x 2 7 1", r"s\.txt, line 2, column 2: 'x' is not a number"),
         ("v 1 2 7 Diving", r"s\.txt, line 2, column 5: 'Diving' is not a number"),
         ("v 2 1 7 1", r"s\.txt, line 2: the segment goes from 2\.0 to 1\.0; expected finite seconds, the start first"),
+        ("v 0_5 6 7 1", r"s\.txt, line 2, column 2: '0_5' is not a number"),
+        ("v 1 2e9 7 1", r"s\.txt, line 2: the segment goes from 1\.0 to 2000000000\.0; expected .* up to 1e\+09"),
         ("v 1 inf 7 1", r"s\.txt, line 2: the segment goes from 1\.0 to inf"),
         ("v 1 2 7 nan", r"s\.txt, line 2, column 5: the score is NaN"),
     ],

@@ -135,6 +135,22 @@ def test_load_scores_refuses_truncated_and_damaged_files(tmp_path: Path) -> None
             load_scores(tmp_path / name)
 
 
+def test_load_scores_refuses_damaged_compressed_files(tmp_path: Path) -> None:
+    path = tmp_path / "packed.npz"
+    save_scores(path, scores())
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    np.savez_compressed(path, **arrays)
+    content, refused = path.read_bytes(), 0
+    for place in range(0, len(content), 3):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 0xFF]) + content[place + 1 :])
+        try:
+            load_scores(path)
+        except ValueError as error:
+            refused += str(path) in str(error)
+    assert refused > len(content) / 6
+
+
 def test_load_scores_refuses_a_single_array(tmp_path: Path) -> None:
     with open(tmp_path / "one.npz", "wb") as file:
         np.save(file, np.zeros(3))

@@ -1,9 +1,10 @@
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import pytest
 
-from metrics.step_labels import Boundary, step_labels
+from metrics.step_labels import Boundary, meant_step, step_instants, step_labels
 
 
 def literal(
@@ -86,3 +87,63 @@ def test_step_labels_refuse_by_message(change: dict[str, Any], message: str) -> 
     }
     with pytest.raises(ValueError, match=message):
         step_labels(**(arguments | change))
+
+
+STEPS = [
+    (0.1, Fraction(1, 10)),
+    (0.2, Fraction(1, 5)),
+    (0.04, Fraction(1, 25)),
+    (0.32, Fraction(8, 25)),
+    (8 / 25, Fraction(8, 25)),
+    (1 / 3, Fraction(1, 3)),
+    (8 / 24, Fraction(1, 3)),
+    (16 * (1 / 30), Fraction(8, 15)),
+    (1001 / 30000, Fraction(1001, 30000)),
+    (1 / 29.97, Fraction(100, 2997)),
+    (0.25, Fraction(1, 4)),
+    (0.7, Fraction(7, 10)),
+    (0.1 + 0.2, Fraction(3, 10)),
+    (0.123456789, Fraction(123456789, 10**9)),
+    (1e-5, Fraction(1, 100000)),
+    (2.0, Fraction(2)),
+]
+
+
+@pytest.mark.parametrize(("step", "exact"), STEPS)
+def test_step_instants_are_the_exact_multiples_rounded_once(step: float, exact: Fraction) -> None:
+    got = step_instants(10_000, step)
+    assert got.dtype == np.float64
+    assert got.tolist() == [float(i * exact) for i in range(10_000)]
+
+
+def test_step_instants_meet_the_ends_of_intervals_that_are_written_in_decimals() -> None:
+    assert (np.arange(100) * 0.1).tolist() != [float(f"{i / 10:.1f}") for i in range(100)]  # what plain floats miss
+    assert step_instants(100, 0.1).tolist() == [float(f"{i / 10:.1f}") for i in range(100)]
+    for boundary, expected in (("<", [4, 5]), ("<=", [3, 4, 5, 6])):
+        labels = step_labels(np.array([0]), np.array([[0.3, 0.6]]), 1, step_instants(10, 0.1), boundary)  # type: ignore[arg-type]
+        assert np.flatnonzero(labels[:, 0]).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    ("step", "exact"),
+    [
+        (np.float32(0.1), Fraction(1, 10)),
+        (np.float16(0.1), Fraction(1, 10)),
+        (np.float32(1 / 3), Fraction(1, 3)),
+        (np.float16(1 / 3), Fraction(1, 3)),
+        (np.float32(1 / 30), Fraction(1, 30)),
+        (np.float32(0.7), Fraction(7, 10)),
+        (np.float16(0.0023), Fraction(23, 10000)),
+        (np.float32(8 / 15), Fraction(8, 15)),
+        (np.float32(4), Fraction(4)),
+    ],
+)
+def test_meant_step_undoes_the_rounding_of_small_floats(step: np.floating[Any], exact: Fraction) -> None:
+    assert meant_step(step) == exact
+    assert type(step)(float(exact)) == step  # what was saved is kept
+
+
+@pytest.mark.parametrize("step", [0.0, -0.1, float("nan"), float("inf"), 1e308, np.float16("inf")])
+def test_step_instants_refuse_what_is_no_step(step: float) -> None:
+    with pytest.raises(ValueError, match="step must be a positive number of seconds up to 1e\\+09, got"):
+        step_instants(3, step)
