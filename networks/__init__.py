@@ -9,16 +9,28 @@ from networks.activity_specific import ActivitySpecificHead
 from networks.attention import DecoupledAttention, NonLocalBlock, TemporalSelfAttention
 from networks.average_pooling import AveragePoolingHead
 from networks.backbone import Backbone
+from networks.c3d import C3D
+from networks.csn import CSN
+from networks.r2plus1d import R2Plus1D
+from networks.resnet3d import ResNet3D
+from networks.slowfast import SlowFast
 from networks.small_resnet3d import SmallResNet3D
 from networks.timm_frames import TimmFrames
 from networks.torchvision3d import Torchvision3D
+from networks.x3d import X3D
 
 __all__ = [
+    "C3D",
+    "CSN",
+    "X3D",
     "ActivitySpecificHead",
     "AveragePoolingHead",
     "Backbone",
     "DecoupledAttention",
     "NonLocalBlock",
+    "R2Plus1D",
+    "ResNet3D",
+    "SlowFast",
     "SmallResNet3D",
     "TemporalSelfAttention",
     "TimmFrames",

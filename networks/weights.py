@@ -3,34 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from torch import nn
+
+from networks.checkpoints.reading import read_tensors
 
 _SHOWN = 5  # differing keys in a message
-
-
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Read a plain state dict.
-
-    Args:
-        path: File written by `torch.save(module.state_dict(), path)`.
-
-    Returns:
-        Tensor of each name, in the order of the file, on the CPU.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the file holds anything other than a mapping from names to tensors.
-    """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f"weights must name an existing file, got {str(path)!r}; give the path of a state dict")
-    found = torch.load(path, map_location="cpu", weights_only=True)
-    if not isinstance(found, dict) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise ValueError(
-            f"weights file {str(path)!r} must map names to tensors, got {type(found).__name__} with other contents; "
-            "save only the state dict of the network"
-        )
-    return dict(found)
 
 
 def load_by_name(network: nn.Module, path: str | Path, classifiers: Sequence[str]) -> None:
@@ -45,7 +22,7 @@ def load_by_name(network: nn.Module, path: str | Path, classifiers: Sequence[str
         FileNotFoundError: If there is no such file.
         ValueError: If a tensor is missing, unexpected or of another shape; the message lists the first of them.
     """
-    given, own = read_state_dict(path), network.state_dict()
+    given, own = read_tensors(path)[0], network.state_dict()
     given = {k: v for k, v in given.items() if k in own or not k.startswith(tuple(f"{c}." for c in classifiers))}
     wrong = [f"{k}: not in the file" for k in own if k not in given]
     wrong += [f"{k}: not in the network" for k in given if k not in own]
@@ -71,7 +48,7 @@ def load_by_order(network: nn.Module, path: str | Path) -> None:
         ValueError: If shapes differ, tensors are missing, or more than a classifier is left over; the message lists
             the first differences.
     """
-    given, own = list(read_state_dict(path).items()), list(network.state_dict().items())
+    given, own = list(read_tensors(path)[0].items()), list(network.state_dict().items())
     wrong = [
         f"tensor {n}: {g} {tuple(a.shape)} in the file, {o} {tuple(b.shape)} in the network"
         for n, ((g, a), (o, b)) in enumerate(zip(given, own, strict=False))
