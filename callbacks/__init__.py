@@ -2,6 +2,7 @@
 
 from callbacks.broken_videos import BrokenVideos
 from callbacks.ensemble_table import evaluate
+from callbacks.freeze_stages import FreezeStages
 from callbacks.log_config import LogConfig
 from callbacks.multi_rate_ensemble import MultiRateEnsemble
 from callbacks.progress import RateProgressBar
@@ -10,6 +11,7 @@ from callbacks.write_predictions import WritePredictions
 
 __all__ = [
     "BrokenVideos",
+    "FreezeStages",
     "LogConfig",
     "MultiRateEnsemble",
     "RateProgressBar",

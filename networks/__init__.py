@@ -11,12 +11,14 @@ from networks.average_pooling import AveragePoolingHead
 from networks.backbone import Backbone
 from networks.c3d import C3D
 from networks.csn import CSN
+from networks.inflated import InflatedTimm
 from networks.r2plus1d import R2Plus1D
 from networks.resnet3d import ResNet3D
 from networks.slowfast import SlowFast
 from networks.small_resnet3d import SmallResNet3D
 from networks.timm_frames import TimmFrames
 from networks.torchvision3d import Torchvision3D
+from networks.video_transformer import VideoTransformer
 from networks.x3d import X3D
 
 __all__ = [
@@ -27,6 +29,7 @@ __all__ = [
     "AveragePoolingHead",
     "Backbone",
     "DecoupledAttention",
+    "InflatedTimm",
     "NonLocalBlock",
     "R2Plus1D",
     "ResNet3D",
@@ -35,4 +38,5 @@ __all__ = [
     "TemporalSelfAttention",
     "TimmFrames",
     "Torchvision3D",
+    "VideoTransformer",
 ]

@@ -6,6 +6,8 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from networks.freezing import freeze_stages
+
 
 class Backbone(nn.Module, ABC):
     """Turn clips into feature maps, and stay exactly as it is once frozen.
@@ -21,6 +23,7 @@ class Backbone(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.frozen = False
+        self._still: list[nn.Module] = []  # batch norms that stay in evaluation mode; a list registers none of them
 
     @abstractmethod
     def forward(self, clips: Tensor) -> Tensor:
@@ -43,8 +46,25 @@ class Backbone(nn.Module, ABC):
         self.requires_grad_(False)
         self.eval()
 
+    def freeze_first(self, num_stages: int, *, weights: bool, norm_statistics: bool, norm_affine: bool) -> None:
+        """Fix parts of the stem and the first stages for the rest of the run, and let the later stages learn.
+
+        Args:
+            num_stages: Stages after the stem: 0 for the stem alone.
+            weights: Whether weights other than those of norms need no gradient.
+            norm_statistics: Whether batch norms stay in evaluation mode, whatever `train` is told: they normalise by
+                their running statistics and leave them alone.
+            norm_affine: Whether scales and shifts of norms need no gradient.
+
+        Raises:
+            ValueError: If the backbone has no stages, fewer than `num_stages`, or no switch is on.
+        """
+        self._still += freeze_stages(
+            self, num_stages, weights=weights, norm_statistics=norm_statistics, norm_affine=norm_affine
+        )
+
     def train(self, mode: bool = True) -> Self:
-        """Set training mode, or keep evaluation mode when frozen.
+        """Set training mode, or keep evaluation mode of what is frozen.
 
         Args:
             mode: True for training, False for evaluation.
@@ -52,13 +72,20 @@ class Backbone(nn.Module, ABC):
         Returns:
             The backbone itself.
         """
-        return super().train(mode and not self.frozen)
+        super().train(mode and not self.frozen)
+        self._keep_still()
+        return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward`; without a graph and in evaluation mode when frozen."""
+        # a child may have been put in training mode on its own, and its BatchNorm would then move
+        self._keep_still()
         if not self.frozen:
             return super().__call__(*args, **kwargs)
-        # a child may have been put in training mode on its own, and its BatchNorm would then move
         super().train(False)
         with torch.no_grad():
             return super().__call__(*args, **kwargs)
+
+    def _keep_still(self) -> None:
+        for norm in self._still:
+            norm.eval()

