@@ -69,12 +69,17 @@ NETWORKS: dict[str, tuple[Callable[[], Backbone], tuple[str, ...]]] = {
     "vmz__ip_csn_152": (lambda: CSN(152, "ip"), ("fc",)),
     "vmz__ir_csn_152": (lambda: CSN(152, "ir"), ("fc",)),
 }
-# the longest, whose names and networks are in other files as well, but for C3D's
-SLOW = {
-    "caffe2__slowfast_32x2_r101_50_50_ava",
-    "mmaction2__c3d",
-    "pytorchvideo__slowfast_16x8_r101_50_50",
-    "pytorchvideo__slowfast_r101",
+# one of each kind and layout; the rest are `slow`, for the fast tests are to stay fast
+FAST = {
+    "caffe2__slowfast_8x8_r50",
+    "mmaction2__i3d_nl_r50_embedded_gaussian",
+    "mmaction2__slowfast_r50",
+    "pyslowfast__i3d_nln_8x8_r50",
+    "pyslowfast__slowfast_8x8_r50",
+    "pyslowfast__x3d_m",
+    "pytorchvideo__c2d_r50",
+    "pytorchvideo__csn_r101",
+    "vmz__ip_csn_152",
 }
 
 
@@ -88,7 +93,7 @@ def shared_reference() -> Path:
 
 
 def files() -> list[Any]:
-    return [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in NETWORKS]
+    return [pytest.param(name, marks=[] if name in FAST else [pytest.mark.slow]) for name in NETWORKS]
 
 
 def test_table_has_a_network_for_each_file(shared_reference: Path) -> None:
