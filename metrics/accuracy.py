@@ -8,9 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from metrics.base import VideoMetric
 from metrics.top_k import top_k_accuracy
-from metrics.video_map import check_preds
+from metrics.video_map import PredsMetric
 
 
 def mean_top_error(preds: Tensor, labels: Tensor) -> Tensor:
@@ -47,25 +46,7 @@ def mean_label_accuracy(preds: Tensor, labels: Tensor) -> Tensor:
     return torch.stack(values).mean() if values else torch.tensor(torch.nan, dtype=torch.float64)
 
 
-class _SingleLabel(VideoMetric):
-    """A score over videos with one label each, every video once."""
-
-    def update(self, index: Tensor, preds: Tensor, labels: Tensor) -> None:
-        """Keep a batch of scores.
-
-        Args:
-            index: (B,) int64, place of each video in its split.
-            preds: (B, K) float32 or float64 probabilities, kept as float32; -inf for a video that could not be read.
-            labels: (B, K) int64, multi-hot with exactly one 1 in each row.
-
-        Raises:
-            ValueError: shapes or dtypes differ from these; half precision is refused.
-        """
-        check_preds(preds)
-        self._append(index, preds, labels)
-
-
-class VideoMeanTopError(_SingleLabel):
+class VideoMeanTopError(PredsMetric):
     """Mean of the top-1 and the top-5 error in percent (Kinetics challenge), see `mean_top_error`; lower is better."""
 
     higher_is_better = False
@@ -76,7 +57,7 @@ class VideoMeanTopError(_SingleLabel):
         return mean_top_error(preds, labels)
 
 
-class VideoMeanLabelAccuracy(_SingleLabel):
+class VideoMeanLabelAccuracy(PredsMetric):
     """Mean over the labels of the accuracy on their videos, see `mean_label_accuracy`."""
 
     def compute(self) -> Tensor:

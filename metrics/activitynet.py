@@ -20,10 +20,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from metrics.base import VideoMetric
 from metrics.matching import check_numbers, equal_pairs
 from metrics.ranking import Ranking, areas
-from metrics.video_map import check_preds
+from metrics.video_map import PredsMetric
 
 Floats = npt.NDArray[np.float64]
 
@@ -161,7 +160,7 @@ def _check(truth: Scored, predictions: Scored, num_videos: int, num_labels: int)
         check_numbers(f"labels of {name}", part.labels, num_labels)
 
 
-class VideoHitAtK(VideoMetric):
+class VideoHitAtK(PredsMetric):
     """Share of videos with a true label among the k highest scores, each video once; videos may have several labels.
 
     Args:
@@ -178,20 +177,6 @@ class VideoHitAtK(VideoMetric):
         if k < 1:
             raise ValueError(f"k must be positive, got {k}")
         self.k, self.average = k, average
-
-    def update(self, index: Tensor, preds: Tensor, labels: Tensor) -> None:
-        """Keep a batch of scores.
-
-        Args:
-            index: (B,) int64, place of each video in its split.
-            preds: (B, K) float32 or float64 probabilities, kept as float32; -inf for a video that could not be read.
-            labels: (B, K) int64, multi-hot.
-
-        Raises:
-            ValueError: shapes or dtypes differ from these; half precision is refused.
-        """
-        check_preds(preds)
-        self._append(index, preds, labels)
 
     def compute(self) -> Tensor:
         """The share, a scalar float64; videos without a label are left out."""

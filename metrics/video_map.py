@@ -11,7 +11,28 @@ from metrics.base import VideoMetric
 from metrics.top_k import top_k_accuracy
 
 
-class VideoMeanAveragePrecision(VideoMetric):
+class PredsMetric(VideoMetric):
+    """Abstract metric over one row of scores for each video; subclasses write `compute`."""
+
+    def update(self, index: Tensor, preds: Tensor, labels: Tensor) -> None:
+        """Keep a batch of scores.
+
+        Args:
+            index: (B,) int64, place of each video in its split.
+            preds: (B, K) float32 or float64 probabilities, kept as float32; -inf for a video that could not be read.
+            labels: (B, K) int64, multi-hot; where each video has one label, exactly one 1 in each row.
+
+        Raises:
+            ValueError: shapes or dtypes differ from these; half precision is refused, for it rounds different scores to
+                one, which moves the rank.
+        """
+        if preds.ndim != 2:
+            raise ValueError(f"preds must have shape (B, K), got {tuple(preds.shape)}: reduce the views first")
+        check_precision(preds)
+        self._append(index, preds, labels)
+
+
+class VideoMeanAveragePrecision(PredsMetric):
     """Mean average precision over videos, each video once, whatever the number of processes.
 
     Args:
@@ -31,27 +52,13 @@ class VideoMeanAveragePrecision(VideoMetric):
         self.absent: Absent = absent
         self.unlabelled: Unlabelled = unlabelled
 
-    def update(self, index: Tensor, preds: Tensor, labels: Tensor) -> None:
-        """Keep a batch of scores.
-
-        Args:
-            index: (B,) int64, place of each video in its split.
-            preds: (B, K) float32 or float64 probabilities, kept as float32; -inf for a video that could not be read.
-            labels: (B, K) int64, multi-hot.
-
-        Raises:
-            ValueError: shapes or dtypes differ from these; half precision is refused, see `check_preds`.
-        """
-        check_preds(preds)
-        self._append(index, preds, labels)
-
     def compute(self) -> Tensor:
         """The mean average precision, a scalar float64; NaN if no label occurs and absent ones are skipped."""
         _, preds, labels = self._rows()
         return mean_average_precision(preds, labels, absent=self.absent, unlabelled=self.unlabelled)
 
 
-class VideoTopK(VideoMetric):
+class VideoTopK(PredsMetric):
     """Share of videos whose only label is among the k highest scores, each video once.
 
     Args:
@@ -68,32 +75,7 @@ class VideoTopK(VideoMetric):
             raise ValueError(f"k must be positive, got {k}")
         self.k = k
 
-    def update(self, index: Tensor, preds: Tensor, labels: Tensor) -> None:
-        """Keep a batch of scores.
-
-        Args:
-            index: (B,) int64, place of each video in its split.
-            preds: (B, K) float32 or float64 probabilities, kept as float32; -inf for a video that could not be read.
-            labels: (B, K) int64, multi-hot with exactly one 1 in each row.
-
-        Raises:
-            ValueError: shapes or dtypes differ from these; half precision is refused, see `check_preds`.
-        """
-        check_preds(preds)
-        self._append(index, preds, labels)
-
     def compute(self) -> Tensor:
         """The accuracy, a scalar float64."""
         _, preds, labels = self._rows()
         return top_k_accuracy(preds, labels, self.k)
-
-
-def check_preds(preds: Tensor) -> None:
-    """Refuse scores that are not (B, K), and half precision: it rounds different scores to one, which moves the rank.
-
-    Raises:
-        ValueError: preds are not (B, K), or float16 or bfloat16.
-    """
-    if preds.ndim != 2:
-        raise ValueError(f"preds must have shape (B, K), got {tuple(preds.shape)}: reduce the views first")
-    check_precision(preds)
