@@ -2,8 +2,10 @@
 
 A packet reaches the decoder only if a wanted picture needs it. Where a seek misses its keyframe, or a picture does not
 come out as the index says, the file is decoded again from its start; if that fails too, it is an error. Damage is an
-error as well, never concealed. Only in files that begin between keyframes and in H.264 that begins with a recovery
-point, which no decoder opens without leniency, a damaged picture may be shown as FFmpeg conceals it. Damage that FFmpeg
+error as well, never concealed, and so is damage to a picture that a wanted one refers to. Only in files that begin
+between keyframes and in H.264 that begins with a recovery point, which no decoder opens without leniency, a damaged
+picture may be shown as FFmpeg conceals it; so may, in files that were decoded in full for their index, one that refers
+to a picture that FFmpeg decoded without an error but marked as damaged. Damage that FFmpeg
 does not report (a changed bit that still is valid video, a slice or a packet lost without a trace) is shown as FFmpeg
 decodes it, and may then differ from a full decode.
 """
@@ -28,7 +30,7 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 from torch import Tensor
 
-from clips.index import checksum, filled, label, open_video, place_of, prepare, read_index
+from clips.index import MAX_PIXELS, checksum, filled, label, open_video, place_of, prepare, read_index
 from clips.packets import NO_TIME, PacketTable, VideoError, VideoIndex
 
 __all__ = ["VideoError", "VideoIndex", "read_frames", "read_index"]
@@ -47,17 +49,14 @@ def read_frames(index: VideoIndex, numbers: NDArray[np.int64], size: tuple[int, 
         size: Height and width to resize to (bilinear), as displayed; `None` keeps the size of the file.
 
     Returns:
-        uint8 `(M, H, W, 3)`, RGB, turned as the file asks; resizing comes before turning.
+        uint8 `(M, H, W, 3)`, RGB, turned as the file asks; resizing comes before turning. In memory they are planes.
 
     Raises:
         ValueError: If the numbers are not strictly increasing or not in the video, or the size is not positive.
         VideoError: If a frame cannot be decoded, or the file has changed since it was indexed.
     """
     numbers = checked_numbers(index, numbers)
-    height, width = (index.height, index.width) if size is None else size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be a positive height and width, got {size}; pass None for the size of the file")
-    frames = torch.empty(len(numbers), height, width, 3, dtype=torch.uint8)
+    frames = empty_frames(len(numbers), *checked_size(index, size))
     painter = Painter(frames.numpy(), index.turn)
     # packet -> slot; what the first way leaves missing is decoded again from the start of the file
     missing = {int(index.packets.place[number]): slot for slot, number in enumerate(numbers)}
@@ -82,6 +81,12 @@ class _Frames(Protocol):
     def path(self) -> Path: ...
 
     @property
+    def height(self) -> int: ...
+
+    @property
+    def width(self) -> int: ...
+
+    @property
     def total_frames(self) -> int: ...
 
 
@@ -103,6 +108,29 @@ def checked_numbers(index: _Frames, numbers: NDArray[np.int64]) -> NDArray[np.in
     return numbers.astype(np.int64)
 
 
+def checked_size(index: _Frames, size: tuple[int, int] | None) -> tuple[int, int]:
+    """Height and width of the frames to return.
+
+    Raises:
+        ValueError: If they are not positive.
+        VideoError: If they make more than `MAX_PIXELS`.
+    """
+    height, width = (index.height, index.width) if size is None else size
+    if height < 1 or width < 1:
+        raise ValueError(f"size must be a positive height and width, got {size}; pass None for the size of the file")
+    if height * width > MAX_PIXELS:  # as a short side of some pixels asks for where the file claims to be a thin line
+        raise VideoError(
+            f"{index.path}: expected to resize {index.height} x {index.width} to at most {MAX_PIXELS:,} pixels, got "
+            f"{height} x {width}; ask for a smaller size, or leave it out if the size in its headers is wrong"
+        )
+    return height, width
+
+
+def empty_frames(count: int, height: int, width: int) -> Tensor:
+    """Room for frames, uint8 `(M, H, W, 3)`, each colour of each frame a plane: what resizing and networks work on."""
+    return torch.empty(count, 3, height, width, dtype=torch.uint8).permute(0, 2, 3, 1)
+
+
 class Painter:
     """Converts decoded pictures into their slots of an array of shape `(M, H, W, 3)`."""
 
@@ -113,39 +141,48 @@ class Painter:
     def paint(self, slot: int, frame: VideoFrame) -> None:
         transpose, mirror, flip = self._turn
         height, width = self._out.shape[1:3] if not transpose else self._out.shape[2:0:-1]
-        frame = self._reformatter.reformat(
-            frame, width, height, "rgb24", interpolation=Interpolation.BILINEAR, threads=1
-        )
-        plane = frame.planes[0]
-        strides = (plane.line_size, 3, 1)
-        picture: NDArray[np.uint8] = np.ndarray((height, width, 3), np.uint8, memoryview(plane), 0, strides)
-        picture = picture.transpose(1, 0, 2) if transpose else picture
-        self._out[slot] = picture[:: -1 if flip else 1, :: -1 if mirror else 1]
+        # A resize to packed RGB is slow, and at even widths halves the colours' resolution; one to planes does neither.
+        kind = "rgb24" if (frame.height, frame.width) == (height, width) else "gbrp"
+        frame = self._reformatter.reformat(frame, width, height, kind, interpolation=Interpolation.BILINEAR, threads=1)
+        depth, targets = (3, [slice(None)]) if kind == "rgb24" else (1, [slice(1, 2), slice(2, 3), slice(0, 1)])
+        for plane, target in zip(frame.planes, targets, strict=True):
+            shape, strides = (height, width, depth), (plane.line_size, depth, 1)
+            picture: NDArray[np.uint8] = np.ndarray(shape, np.uint8, memoryview(plane), 0, strides)
+            picture = picture.transpose(1, 0, 2) if transpose else picture
+            self._out[slot, :, :, target] = picture[:: -1 if flip else 1, :: -1 if mirror else 1]
 
 
 def _fill(painter: Painter, missing: dict[int, int], index: VideoIndex, sequential: bool) -> str:
-    """Paint the missing pictures and take them off the list; return why some are left, if they are."""
+    """Paint the missing pictures and take them off the list; return why some are left, should there be any."""
     table = index.packets
     places = np.array(sorted(missing), np.int32)
     needed = table.plan(places)
     if sequential:
         needed[: places[-1] + 1] = True
     number_of = {} if table.checksums is None else {int(j): n for n, j in enumerate(table.place)}
+    slots, spoilt, reason = dict(missing), [], "no picture comes out"
     try:
         with closing(_pictures(index, needed)) as pictures:
-            for place, frame in pictures:
+            for place, frame in pictures:  # up to the end: a damaged picture can come out after those that refer to it
+                if frame.is_corrupt:
+                    spoilt.append(place)
                 if place not in missing:
                     continue
                 if frame.is_corrupt:
                     raise _AstrayError("a packet is damaged")
                 if table.checksums is not None and checksum(frame) != table.checksums[number_of[place]]:
                     raise _AstrayError("its pixels differ from those indexed")
-                painter.paint(missing.pop(place), frame)
-                if not missing:
-                    return ""
+                painter.paint(missing[place], frame)
+                del missing[place]
     except _AstrayError as error:
-        return str(error)
-    return "no picture comes out"
+        reason = str(error)
+    except av.FFmpegError as error:
+        reason = f"FFmpeg cannot resize it or convert it to RGB: '{error.strerror}'"
+    if spoilt and table.checksums is None:  # checksums tell that the pictures are those of a full decode
+        for place in slots.keys() - missing.keys():
+            if table.plan(np.array([place], np.int32))[spoilt].any():
+                missing[place], reason = slots[place], "a picture that it refers to is damaged"
+    return reason
 
 
 def _pictures(index: VideoIndex, needed: NDArray[np.bool_]) -> Generator[tuple[int, VideoFrame]]:

@@ -18,9 +18,10 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
-from torch import Tensor, empty, uint8
+from torch import Tensor
 
-from clips.decoding import Painter, checked_numbers
+from clips.decoding import Painter, checked_numbers, checked_size, empty_frames
+from clips.index import LIMIT
 from clips.packets import VideoError
 
 DECODERS = {".jpg": "mjpeg", ".jpeg": "mjpeg", ".png": "png", ".webp": "webp", ".bmp": "bmp"}
@@ -142,10 +143,7 @@ def read_folder_frames(index: FrameFolder, numbers: NDArray[np.int64], size: tup
         VideoError: If a picture cannot be decoded or has another size than the first.
     """
     numbers = checked_numbers(index, numbers)
-    height, width = (index.height, index.width) if size is None else size
-    if height < 1 or width < 1:
-        raise ValueError(f"size must be a positive height and width, got {size}; pass None for the size of the files")
-    frames = empty(len(numbers), height, width, 3, dtype=uint8)
+    frames = empty_frames(len(numbers), *checked_size(index, size))
     painter = Painter(frames.numpy(), (False, False, False))
     for slot, number in enumerate(numbers.tolist()):
         path = index.path / index.names[number]
@@ -155,7 +153,12 @@ def read_folder_frames(index: FrameFolder, numbers: NDArray[np.int64], size: tup
                 f"{path}: expected {index.height}x{index.width} pixels as {index.names[0]} has, got "
                 f"{picture.height}x{picture.width}; extract the frames again"
             )
-        painter.paint(slot, picture)
+        try:
+            painter.paint(slot, picture)
+        except av.FFmpegError as error:
+            raise VideoError(
+                f"{path}: expected a picture that can be resized and converted to RGB, but {error.strerror}; extract it again"
+            ) from error
     return frames
 
 
@@ -163,7 +166,7 @@ def _decode(path: Path) -> VideoFrame:
     context = av.CodecContext.create(DECODERS[path.suffix.lower()], "r")
     assert isinstance(context, VideoCodecContext)
     context.thread_count = 1
-    context.options = {"err_detect": "explode"}
+    context.options = {**LIMIT, "err_detect": "explode"}
     try:
         frames = [*context.decode(av.Packet(path.read_bytes())), *context.decode(None)]
     except (av.FFmpegError, OSError) as error:

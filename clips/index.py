@@ -27,10 +27,15 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from clips.h264 import Start, inspect_h264, nal_length_size
+from clips.mp4 import MAX_SAMPLES, claimed_samples
 from clips.packets import PacketRow, VideoError, VideoIndex, frame_times, tabulate, turn_of
+
+MAX_PIXELS = 8192 * 4320  # of a picture: 8K; a size that is a lie would cost gigabytes before FFmpeg finds out
+LIMIT = {"max_pixels": str(MAX_PIXELS)}  # option of all decoders
 
 _CODECS = {"h264", "hevc", "av1", "libdav1d", "libaom-av1", "vp9", "libvpx-vp9"}  # one shown picture per packet
 _CONTAINERS = {"mov", "matroska", "mpegts", "flv"}  # these store a presentation time with each picture
+_MIN_FPS = 0.01  # on average; less is a damaged time stamp, of which sampling by time would make millions of instants
 _HEAD = 20  # packets decoded to check the table: more than the 16 pictures that H.264 and HEVC may reorder
 
 
@@ -51,10 +56,15 @@ def open_video(path: Path, number: int | None = None) -> Iterator[tuple[InputCon
     if path.stat().st_size == 0:
         raise VideoError(f"{path}: expected a video file, got an empty one; download or copy it again")
     try:
+        if number is None and (samples := claimed_samples(path)) > MAX_SAMPLES:
+            raise VideoError(
+                f"{path}: expected at most {MAX_SAMPLES:,} samples, but its headers announce {samples:,}; they are damaged: "
+                "download it again or leave it out; split it if it really is so long"
+            )
         # The prefix keeps FFmpeg from reading a colon in the name as a protocol.
-        with av.open(f"file:{path}", "r", metadata_errors="ignore") as container:
+        with av.open(f"file:{path}", "r", metadata_errors="ignore", options=LIMIT) as container:
             yield container, _video_stream(path, container, number)
-    except av.FFmpegError as error:
+    except (av.FFmpegError, OSError) as error:
         raise VideoError(
             f"{path}: expected a readable video, but FFmpeg reports '{error.strerror}'; the file is damaged, truncated "
             "or of another kind: download it again or leave it out"
@@ -72,6 +82,12 @@ def _video_stream(path: Path, container: InputContainer, number: int | None) -> 
     stream = next((s for s in streams if best is not None and s.index == best.index), streams[0])
     if stream.codec_context is None:
         raise VideoError(f"{path}: expected a codec that FFmpeg can decode, got an unknown one; convert the file")
+    height, width = stream.codec_context.height, stream.codec_context.width
+    if height * width > MAX_PIXELS:
+        raise VideoError(
+            f"{path}: expected pictures of at most {MAX_PIXELS:,} pixels, got {height} x {width}; its headers are damaged: "
+            "download it again or leave it out; make its pictures smaller if they really are so large"
+        )
     return stream
 
 
@@ -79,8 +95,7 @@ def prepare(context: VideoCodecContext, strict: bool) -> None:
     """Set a decoder to one thread, to say which packet each picture came from and, if strict, to conceal nothing."""
     context.thread_count = 1
     context.copy_opaque = True
-    if strict:
-        context.options = {"err_detect": "explode"}
+    context.options = {**LIMIT, "err_detect": "explode"} if strict else LIMIT
 
 
 def label(packet: Packet[VideoStream], place: int) -> None:
@@ -159,6 +174,11 @@ def read_index(path: str | Path) -> VideoIndex:
     times = frame_times(rows, place, seconds, rate)
     if len(times) > 1:
         rate = (len(times) - 1) / float(times[-1])
+    if rate < _MIN_FPS and len(times) > 1:
+        raise VideoError(
+            f"{path}: expected at least one picture in {1 / _MIN_FPS:.0f} s, got {len(times)} in {times[-1]:.0f} s; its time "
+            "stamps are damaged: download it again, re-encode it or leave it out"
+        )
     height, width = pictures.size[::-1] if pictures.turn[0] else pictures.size
     table = tabulate(rows, order, place, checksums)
     return VideoIndex(path, times, rate, height, width, number, pictures.turn, table)

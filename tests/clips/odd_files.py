@@ -46,7 +46,8 @@ def full_decode(path: Path, size: tuple[int, int] | None = None, stream: int | N
             height, width = size or (frame.height, frame.width)
             if size and turns % 2:
                 height, width = width, height
-            frame = reformatter.reformat(frame, width, height, "rgb24", interpolation="BILINEAR", threads=1)
+            kind = "gbrp" if (height, width) != (frame.height, frame.width) else "rgb24"
+            frame = reformatter.reformat(frame, width, height, kind, interpolation="BILINEAR", threads=1)
             out.append(np.rot90(frame.to_ndarray(), turns))
     return np.stack(out)
 

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 import torch
+from av.video.reformatter import Interpolation
 
 from clips import decoding
 from clips.decoding import VideoError, VideoIndex, read_frames, read_index
@@ -48,6 +49,19 @@ def check_all(path: Path, draws: int = 8, stream: int | None = None) -> VideoInd
         np.testing.assert_array_equal(read_frames(index, numbers, SIZE).numpy(), resized[numbers])
     assert index.times[0] == 0 and np.all(np.diff(index.times) >= 0)
     return index
+
+
+@pytest.mark.parametrize("width", [48, 49])
+def test_resized_frames_have_colours_at_full_resolution(width: int, tmp_path: Path) -> None:
+    y, x = np.mgrid[:72, :96]
+    still = np.stack([128 + 90 * np.sin(x / 4), 128 + 90 * np.sin(y / 5 + x / 7), 128 + 90 * np.cos(x / 3)], -1)
+    write_video(tmp_path / "still.mp4", [still.astype(np.uint8)])
+    with av.open(str(tmp_path / "still.mp4")) as container:
+        picture = next(container.decode(video=0))
+    how = Interpolation.BILINEAR | Interpolation.FULL_CHR_H_INT  # FFmpeg chooses this by itself at odd widths only
+    exact = picture.reformat(width, 36, "rgb24", interpolation=how).to_ndarray().astype(int)
+    frame = read_frames(read_index(tmp_path / "still.mp4"), np.arange(1), (36, width))[0].numpy()
+    assert np.abs(frame - exact).max() <= 1
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from clips.transforms import Box, cut, random_box, resized, uniform_boxes
+from clips.transforms import Box, cut, cut_rows, random_box, resized, uniform_boxes
 
 
 @pytest.mark.parametrize(
@@ -26,6 +26,20 @@ def test_all_frames_of_a_view_share_one_cut() -> None:
     for t in range(2):
         for c in range(3):
             assert view[c, t].tolist() == frames[t, 1:4, 2:5, c].flip(1).tolist()
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("planes", [False, True])
+def test_cut_of_chosen_frames_is_the_cut_of_all_of_them(flip: bool, planes: bool) -> None:
+    frames = torch.arange(4 * 5 * 6 * 3, dtype=torch.float32).view(4, 5, 6, 3)
+    stored = frames.permute(0, 3, 1, 2).contiguous().permute(0, 2, 3, 1) if planes else frames
+    rows = torch.tensor([2, 0, 0, 3, 1])
+    view = cut_rows(stored, rows, Box(1, 2, 3, flip))
+    assert view.shape == (3, 5, 3, 3)
+    for t, row in enumerate(rows):
+        for c in range(3):
+            window = frames[row, 1:4, 2:5, c]
+            assert view[c, t].tolist() == (window.flip(1) if flip else window).tolist()
 
 
 def test_random_boxes_reach_every_place_and_flip_half() -> None:
