@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 import numpy as np
+import numpy.typing as npt
 
 from annotations.records import AnnotatedVideo
 
@@ -116,15 +117,14 @@ def annotated_video(
     name: str, subset: str, duration: float | None, actions: Iterable[Action], where: str
 ) -> AnnotatedVideo:
     """A record with the columns of its actions."""
+    return AnnotatedVideo(name, subset, duration, *columns_of(actions), where)
+
+
+def columns_of(actions: Iterable[Action]) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """(I,) int64 and (I, 2) float64: labels and intervals of actions."""
     rows = list(actions)
-    return AnnotatedVideo(
-        name,
-        subset,
-        duration,
-        np.array([label for label, _, _ in rows], dtype=np.int64),
-        np.array([(start, end) for _, start, end in rows], dtype=np.float64).reshape(-1, 2),
-        where,
-    )
+    labels = np.array([label for label, _, _ in rows], dtype=np.int64)
+    return labels, np.array([(start, end) for _, start, end in rows], dtype=np.float64).reshape(-1, 2)
 
 
 def load_json(path: Path) -> Any:

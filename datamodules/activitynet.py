@@ -56,14 +56,14 @@ class ActivityNetDataModule(VideoDataModule):
             raise ValueError(f"{self.annotations} does not state the subsets; give the CSV file of them as `subsets`")
         folders = [VideoFiles(root) for root in self.roots]
         return [
-            Video(record.name, _path(folders, f"v_{record.name}"), record.labels, record.intervals)
+            Video(record.name, _path(folders, f"v_{record.name}", record.where), record.labels, record.intervals)
             for record in records
             if record.subset == _SUBSET[split]
         ]
 
 
-def _path(folders: list[VideoFiles], name: str) -> Path:
-    paths = [folder.path(name) for folder in folders]
+def _path(folders: list[VideoFiles], name: str, where: str) -> Path:
+    paths = [folder.path(name, where) for folder in folders]
     found = [path for path in paths if path.exists()]
     if len(found) > 1:
         raise ValueError(f"video {name!r} is there twice: {found[0]} and {found[1]}; keep one")

@@ -68,12 +68,19 @@ class AvaDataModule(VideoDataModule):
         source: Split = split if split in self.annotations or split != "test" else "val"
         if source not in self.annotations:
             return []
-        annotated = keyframes(read_boxes(self.annotations[source], scored=False))
+        boxes = read_boxes(self.annotations[source], scored=False)
+        annotated = keyframes(boxes)
+        lines = dict(zip(reversed(boxes.videos), boxes.lines[::-1].tolist(), strict=True))  # the first of each movie
         excluded = read_excluded(self.excluded[source]) if source in self.excluded else set()
         detected = self._detected({movie for movie, _ in annotated}) if split == "test" and self.detections else None
-        path = cache(VideoFiles(self.root).path)
+        path, file = cache(VideoFiles(self.root).path), self.annotations[source]
         return [
-            self._video(path(key[0]), key, annotated.get(key, {}), detected[key] if detected is not None else None)
+            self._video(
+                path(key[0], f"{file}, line {lines[key[0]]}"),
+                key,
+                annotated.get(key, {}),
+                detected[key] if detected is not None else None,
+            )
             for key in (annotated if detected is None else detected)
             if key not in excluded
         ]

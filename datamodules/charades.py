@@ -1,13 +1,16 @@
 """Charades, and for training also Charades-Ego."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from annotations.charades import read_charades
+from annotations.charades import iterate_charades
 from annotations.label_names import label_names
 from clips.dataset import PastEnd
 from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
 from datamodules.files import VideoFiles, check_disjoint
 
@@ -48,40 +51,43 @@ class CharadesDataModule(VideoDataModule):
         self.train, self.val, self.root = train, val, root
         self.ego_train, self.ego_root = ego_train, ego_root
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> Sequence[Video]:
         """The training or validation videos; Charades has no public labels for another split."""
         if split == "test":
             return []
         val = charades_videos(self.val, self.root, "val")
         if split == "val":
             return val
-        train, names = charades_videos(self.train, self.root, "train"), [video.name for video in val]
-        check_disjoint({"train": [video.name for video in train], "val": names})
-        if self.ego_train is not None and self.ego_root is not None:
-            train += self._ego(self.ego_train, self.ego_root, set(names))
-        return train
+        train = charades_videos(self.train, self.root, "train")
+        check_disjoint({"train": train.names(), "val": val.names()})
+        if self.ego_train is None or self.ego_root is None:
+            return train
+        return VideoTable.from_videos(chain(train, self._ego(self.ego_train, self.ego_root, set(val.names()))))
 
-    def _ego(self, annotations: Path, root: Path, val: set[str]) -> list[Video]:
+    def _ego(self, annotations: Path, root: Path, val: set[str]) -> Iterator[Video]:
         """The videos of Charades-Ego, named `ego/ID`, since an ID may also be that of another video of Charades."""
-        videos = charades_videos(annotations, root, "train")
-        videos = [replace(video, name=f"ego/{video.name}") for video in videos]
-        for video in videos:
-            if video.name.removeprefix("ego/") in val and video.name not in self.left_out:
+        for video in charades_videos(annotations, root, "train"):
+            name = f"ego/{video.name}"
+            if video.name in val and name not in self.left_out:
                 raise ValueError(
-                    f"{annotations}: training video {video.name!r} has the id of a validation video of {self.val}; if it "
-                    f"shows the same, training on it would spoil the test: add {video.name!r} to the list leave_out"
+                    f"{annotations}: training video {name!r} has the id of a validation video of {self.val}; if it "
+                    f"shows the same, training on it would spoil the test: add {name!r} to the list leave_out"
                 )
-        return videos
+            yield replace(video, name=name)
 
 
-def charades_videos(annotations: Path, root: Path, split: Split) -> list[Video]:
+def charades_videos(annotations: Path, root: Path, split: Split) -> VideoTable:
     """The videos of a file in the format of Charades, their files under `root`; of a JSON file those of the split.
 
     Raises:
         ValueError: if the JSON file has no video of the split.
     """
     files, subset = VideoFiles(root), {"train": "training", "val": "testing"}[split]
-    records = [record for record in read_charades(annotations) if record.subset in ("", subset)]
-    if not records:
+    videos = VideoTable.from_videos(
+        Video(record.name, files.path(record.name, record.where), record.labels, record.intervals)
+        for record in iterate_charades(annotations)
+        if record.subset in ("", subset)
+    )
+    if not videos:
         raise ValueError(f"{annotations} has no video whose subset is {subset}")
-    return [Video(record.name, files.path(record.name), record.labels, record.intervals) for record in records]
+    return videos

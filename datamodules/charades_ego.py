@@ -1,5 +1,6 @@
 """Charades-Ego: the same activities from the first and the third person."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ class CharadesEgoDataModule(VideoDataModule):
         self.label_names = label_names("charades")
         self.train, self.val, self.root = train, val, root
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> Sequence[Video]:
         """The training or validation videos; there is no other split."""
         if split == "test":
             return []
@@ -35,5 +36,5 @@ class CharadesEgoDataModule(VideoDataModule):
         if split == "val":
             return val
         videos = charades_videos(self.train, self.root, "train")
-        check_disjoint({"train": [video.name for video in videos], "val": [video.name for video in val]})
+        check_disjoint({"train": videos.names(), "val": val.names()})
         return videos

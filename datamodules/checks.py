@@ -1,9 +1,17 @@
 """What is refused of splits before training: repeated, missing and shared videos, and lists that fit nothing."""
 
+import os
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+from itertools import compress, islice
 from pathlib import Path
 
-from clips.targets import Video
+import numpy as np
+
+from clips.video_table import VideoTable
 from datamodules.files import read_list
+
+_REMEMBERED = 4096  # files known to exist or not
 
 
 class LeftOut:
@@ -45,40 +53,50 @@ class LeftOut:
             )
 
 
-def check_videos(videos: list[Video], split: str) -> None:
+def check_videos(videos: VideoTable, split: str) -> None:
     """Refuse a split that names a video twice, or a file or folder of frames that does not exist.
 
     Raises:
         ValueError: with the first of them and their number.
     """
-    names: set[str] = set()
-    for video in videos:
-        if video.name in names:
-            raise ValueError(f"video {video.name!r} is listed twice in the {split} split; remove one of them")
-        names.add(video.name)
-    exists: dict[Path, bool] = {}  # many records may show moments of one file
-    for video in videos:
-        if video.path not in exists:
-            exists[video.path] = video.path.exists()
-    missing = [video for video in videos if not exists[video.path]]
+    repeated = _first_repeat(videos.names, len(videos))
+    if repeated is not None:
+        raise ValueError(f"video {repeated!r} is listed twice in the {split} split; remove one of them")
+    exists = lru_cache(_REMEMBERED)(os.path.exists)  # many records may show moments of one file
+    there = np.fromiter(map(exists, videos.paths()), np.bool_, len(videos))
+    missing = videos.take(np.flatnonzero(~there))
     if missing:
-        names_of = ", ".join(video.name for video in missing[:10]) + (", ..." if len(missing) > 10 else "")
+        missing[0].path.exists()  # raises where it is for lack of permission
+        names_of = ", ".join(islice(missing.names(), 10)) + (", ..." if len(missing) > 10 else "")
         raise ValueError(
             f"{len(missing)} of {len(videos)} videos of the {split} split do not exist, the first: {missing[0].path}; check "
             f"the root folder, or name them in the file that leave_out points to, one a line: {names_of}"
         )
 
 
-def check_apart(train: list[Video], test: list[Video]) -> None:
+def check_apart(train: VideoTable, test: VideoTable) -> None:
     """Refuse a file that is trained on and tested on.
 
     Raises:
         ValueError: with the first of them and their number.
     """
-    paths = {video.path for video in test}
-    both = [video for video in train if video.path in paths]
+    paths = set(test.paths())
+    both = train.take(np.flatnonzero(np.fromiter((path in paths for path in train.paths()), np.bool_, len(train))))
     if both:
         raise ValueError(
             f"{len(both)} training videos are of files that are validated or tested on too, the first {both[0].path} (video "
             f"{both[0].name!r}); give each file to one split"
         )
+
+
+def _first_repeat(texts: Callable[[], Iterable[str]], count: int) -> str | None:
+    """The first text that was there before; a million texts are compared as numbers, not held."""
+    hashes = np.fromiter(map(hash, texts()), np.int64, count)
+    ordered = np.sort(hashes)
+    twice = np.isin(hashes, ordered[1:][ordered[1:] == ordered[:-1]])
+    seen: set[str] = set()
+    for text in compress(texts(), twice.tolist()):
+        if text in seen:
+            return text
+        seen.add(text)
+    return None

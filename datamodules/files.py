@@ -2,8 +2,8 @@
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Iterable, Mapping
+from pathlib import Path, PurePath
 
 from annotations.values import read_text
 
@@ -23,6 +23,14 @@ def read_list(path: Path) -> list[str]:
     if repeated is not None:
         raise ValueError(f"list file {path} names {repeated!r} more than once; remove the repeats")
     return lines
+
+
+def leaves_root(name: str) -> bool:
+    """Whether a path, taken as relative to a folder, leads out of it: by its text alone, links are not followed."""
+    if ".." not in name and ":" not in name and not name.startswith(("/", "\\")):
+        return False
+    path = PurePath(os.path.normpath(name))
+    return bool(path.anchor) or ".." in path.parts[:1]
 
 
 def list_videos(path: Path) -> list[Path]:
@@ -50,6 +58,8 @@ def list_videos(path: Path) -> list[Path]:
 class VideoFiles:
     """The videos of a folder by their name without suffix: files, or folders of frames.
 
+    What a file of annotations names lies in the folder, or is refused; links in the folder may lead anywhere.
+
     Args:
         root: the folder; not searched below.
 
@@ -63,28 +73,41 @@ class VideoFiles:
                 f"root {root} is not a folder; expected the folder of the videos, or of one folder of frames each"
             )
         self.root = root
-        self._paths: dict[str, list[Path]] = {}
+        self._files: dict[str, str] = {}
+        self._twice: dict[str, set[str]] = {}
         with os.scandir(root) as entries:
             for entry in entries:
-                path = Path(entry.path)
-                if path.suffix.lower() in SUFFIXES:
-                    self._paths.setdefault(path.stem, []).append(path)
-                elif entry.is_dir():
-                    self._paths.setdefault(path.name, []).append(path)
+                name, _, suffix = entry.name.rpartition(".")
+                if not (name and f".{suffix.lower()}" in SUFFIXES):
+                    if not entry.is_dir():
+                        continue
+                    name = entry.name
+                if self._files.setdefault(name, entry.name) != entry.name:
+                    self._twice.setdefault(name, {self._files[name]}).add(entry.name)
 
-    def path(self, name: str) -> Path:
+    def path(self, name: str, where: str) -> Path:
         """File or folder of a video; `root/name.mp4` if there is none, for `VideoDataModule` to report with the others.
 
+        Args:
+            name: what the annotations call the video.
+            where: file and line of the name, for messages.
+
         Raises:
-            ValueError: if two files or folders have the name.
+            ValueError: if two files or folders have the name, or it is a path that leads out of the folder.
         """
-        paths = self._paths.get(name, [self.root / f"{name}.mp4"])
-        if len(paths) > 1:
-            raise ValueError(f"video {name!r} is there twice: {sorted(map(str, paths))}; keep one")
-        return paths[0]
+        if name in self._twice:
+            paths = sorted(str(self.root / file) for file in self._twice[name])
+            raise ValueError(f"video {name!r} is there twice: {paths}; keep one")
+        file = self._files.get(name, f"{name}.mp4")
+        if leaves_root(file):
+            raise ValueError(
+                f"{where}: video {name!r} leads out of {self.root}; expected the name of a video in that folder: correct the "
+                "file, and ask where it came from"
+            )
+        return self.root / file
 
 
-def check_disjoint(splits: Mapping[str, Sequence[str]]) -> None:
+def check_disjoint(splits: Mapping[str, Iterable[str]]) -> None:
     """Refuse a video that two splits list.
 
     Raises:

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from clips.targets import Video
+from annotations.values import read_text
+from clips.ragged import Ragged, Texts, narrow
+from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
-from datamodules.files import SUFFIXES, check_disjoint, read_list
+from datamodules.files import SUFFIXES, check_disjoint, leaves_root, read_list
 
 
 class FolderDataModule(VideoDataModule):
@@ -18,10 +20,12 @@ class FolderDataModule(VideoDataModule):
         splits: split name (train, val, test) -> text file with one path relative to `root` a line, such as `CLASS/x.mp4`
             (a class number behind the path, as in the lists of UCF-101, is not read).
         labels: text file with one class a line, in the order of the outputs; by default the folders, sorted.
+        outside_root: allow listed paths that are absolute or lead out of `root` by `..`; links in it may lead anywhere.
         **kwargs: see `VideoDataModule`.
 
     Raises:
-        ValueError: if there is no class folder, a listed video lies in an unknown one, or a list repeats a video.
+        ValueError: if there is no class folder, a listed video lies in an unknown one, or a list repeats a video or leaves
+            the root.
     """
 
     def __init__(
@@ -29,6 +33,7 @@ class FolderDataModule(VideoDataModule):
         root: Path,
         splits: dict[Split, Path] | None = None,
         labels: Path | None = None,
+        outside_root: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -38,6 +43,14 @@ class FolderDataModule(VideoDataModule):
         self.splits: dict[str, list[str]] = {}
         for split, path in (splits or {}).items():
             self.splits[split] = [_without_class_number(line) for line in read_list(path)]
+            outside = next(filter(leaves_root, self.splits[split]), None)
+            if outside is not None and not outside_root:
+                lines = [_without_class_number(line.strip()) for line in read_text(path).splitlines()]
+                raise ValueError(
+                    f"{path}, line {lines.index(outside) + 1}: video {outside!r} leads out of root {root}; expected a path "
+                    "below it: move or link the video there and correct the line, or, if you trust the list, set "
+                    "outside_root: true"
+                )
         if splits is None:
             for split in ("train", "val", "test"):
                 files = sorted((root / split).glob("*/*"))
@@ -53,14 +66,13 @@ class FolderDataModule(VideoDataModule):
             raise ValueError(f"videos lie in folder {unknown[0]!r}, which is not among the labels of {labels}")
         check_disjoint(self.splits)
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The videos of a split; their one label is their folder."""
+        names = self.splits.get(split, [])
         number = {label: k for k, label in enumerate(self.label_names)}
-        whole = np.array([[0.0, np.inf]])
-        return [
-            Video(name, self.root / name, np.array([number[Path(name).parent.name]]), whole)
-            for name in self.splits.get(split, [])
-        ]
+        labels = narrow(np.array([number[Path(name).parent.name] for name in names], np.int64))
+        one_each, whole = np.arange(len(names) + 1), np.tile([0.0, np.inf], (len(names), 1))
+        return VideoTable.from_folder(self.root, Texts.pack(names), Ragged(labels, one_each), Ragged(whole, one_each))
 
 
 def _without_class_number(line: str) -> str:

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.annotations import read_annotations
 from datamodules.base import Split, VideoDataModule
 from datamodules.files import read_list
@@ -34,10 +34,10 @@ class HockeyDataModule(VideoDataModule):
             raise ValueError(f"{labels}: expected the {NUM_LABELS} activities, one a line, got {len(self.label_names)}")
         self.annotations = read_annotations(annotations)
         self.root = root or annotations.parent
-        unknown = sorted({rows[0].split for rows in self.annotations.rows.values()} - {"train", "val", "test"})
+        unknown = sorted(set(self.annotations.splits) - {"train", "val", "test"})
         if unknown:
             raise ValueError(f"{annotations}: expected split train, val or test in each row, got {unknown[0]!r}")
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The videos of a split, from the split column."""
-        return self.annotations.videos(self.annotations.split(split), self.label_names, self.root)
+        return self.annotations.split_videos(split, self.label_names, self.root)

@@ -66,11 +66,11 @@ class KineticsDataModule(VideoDataModule):
         """
         super().setup(stage)
         for split, videos in self.videos.items():
-            unlabelled = next((video.name for video in videos if not len(video.labels)), None)
+            unlabelled = videos.take(np.flatnonzero(videos.num_intervals() == 0))
             if split != "predict" and unlabelled:
                 raise ValueError(
-                    f"video {unlabelled!r} of the {split} split has no label, because its file has no column label; predict "
-                    "these videos (--data.predict), or leave out annotations.test to test on val"
+                    f"video {unlabelled[0].name!r} of the {split} split has no label, because its file has no column label; "
+                    "predict these videos (--data.predict), or leave out annotations.test to test on val"
                 )
 
     def read_split(self, split: Split) -> list[Video]:
@@ -107,7 +107,9 @@ def _paths(
         for place in filter(None, above):
             folder = folders(folder).get(_plain(place), folder / place)
         found = files(folder)
-        paths.append(found.path(name) if found else folder / f"{name}.mp4")  # a missing class is reported by video
+        paths.append(
+            found.path(name, record.where) if found else folder / f"{name}.mp4"
+        )  # a missing class is reported by video
     return paths
 
 

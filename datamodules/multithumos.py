@@ -58,7 +58,9 @@ class MultiThumosDataModule(VideoDataModule):
         for name in self.splits.get(split, []) if self.splits else _named(split, list(records)):
             if name not in records:
                 raise ValueError(f"video {name!r} of the {split} list has no annotation in {self.annotations}")
-            videos.append(Video(name, files.path(name), records[name].labels, records[name].intervals))
+            videos.append(
+                Video(name, files.path(name, records[name].where), records[name].labels, records[name].intervals)
+            )
         return videos
 
     def _records(self) -> list[AnnotatedVideo]:

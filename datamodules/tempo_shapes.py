@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from clips import shapes
-from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.annotations import read_annotations
 from datamodules.base import Split, VideoDataModule
 
@@ -36,7 +36,7 @@ class TempoShapesDataModule(VideoDataModule):
         """Write the videos that are not there yet; a folder of another seed or version is an error."""
         shapes.write(self.folder, self.size, self.data_seed)
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The videos of a split."""
         annotations = read_annotations(self.folder / "annotations.csv")
-        return annotations.videos(annotations.split(split), self.label_names, self.folder)
+        return annotations.split_videos(split, self.label_names, self.folder)

@@ -54,6 +54,6 @@ def class_videos(root: Path, records: Iterable[AnnotatedVideo]) -> list[Video]:
     for record in records:
         label, _, name = record.name.partition("/")
         folder = root / label
-        path = files(folder if folder.is_dir() else root).path(name)
+        path = files(folder if folder.is_dir() else root).path(name, record.where)
         videos.append(Video(record.name, path, record.labels, record.intervals))
     return videos

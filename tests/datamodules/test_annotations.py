@@ -1,9 +1,13 @@
+import csv
 import json
 import math
+import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from datamodules import annotation_columns
 from datamodules.annotations import read_annotations
 from datamodules.files import check_disjoint, list_videos, read_list
 
@@ -102,13 +106,15 @@ def test_unknown_column_label_and_video_are_named(tmp_path: Path) -> None:
 )
 def test_a_byte_order_mark_changes_nothing(tmp_path: Path, name: str, text: str) -> None:
     annotations = read_annotations(write(tmp_path, "\ufeff" + text, name))
-    assert list(annotations.rows) == ["a"] and annotations.labels() == ["b"]
+    assert list(annotations.names) == ["a"] and annotations.labels() == ["b"]
 
 
 def test_null_is_empty_in_json(tmp_path: Path) -> None:
     text = '[{"video": "a", "label": null, "start": null, "end": null, "split": null}]'
-    (row,) = read_annotations(write(tmp_path, text, "a.json")).rows["a"]
-    assert (row.label, row.start, row.end, row.split) == ("", None, None, "")
+    annotations = read_annotations(write(tmp_path, text, "a.json"))
+    assert list(annotations.names) == ["a"] and annotations.splits == [""] and not annotations.labels()
+    (video,) = annotations.videos(["a"], [], tmp_path)
+    assert len(video.labels) == 0 and video.intervals.shape == (0, 2)
 
 
 def test_lists_are_text_with_or_without_a_byte_order_mark(tmp_path: Path) -> None:
@@ -148,3 +154,103 @@ def test_videos_to_predict_come_from_a_file_a_folder_or_a_list(tmp_path: Path) -
     (tmp_path / "empty").mkdir()
     with pytest.raises(ValueError, match="no video under"):
         list_videos(tmp_path / "empty")
+
+
+def literal(path: Path) -> dict[str, list[tuple[str, float, float, str]]]:
+    """Video -> its rows, read one by one."""
+    rows: dict[str, list[tuple[str, float, float, str]]] = {}
+    with path.open(newline="", encoding="utf-8") as file:
+        for cells in csv.DictReader(file, skipinitialspace=True):
+            row = {key: (cells.get(key) or "").strip() for key in ("video", "label", "start", "end", "split")}
+            start, end = (float(row["start"]), float(row["end"])) if row["start"] else (0.0, math.inf)
+            rows.setdefault(row["video"], []).append((row["label"], start, end, row["split"]))
+    return rows
+
+
+def random_table(folder: Path, seed: int) -> Path:
+    """Rows of many videos in a mixed order, written in all ways that a CSV file allows."""
+    draw = random.Random(seed)
+    columns = draw.choice(
+        [["video", "label", "start", "end", "split"], ["end", "video", "start", "label"], ["label", "video"]]
+    )
+    seen: set[tuple[str, ...]] = set()
+    lines = [",".join(columns)]
+    for _ in range(draw.randrange(1, 200)):
+        video = draw.choice(["a.mp4", "b/c.mp4", "Müller.mp4", "with, comma", 'with "quotes"', "line\nbreak"])
+        start = draw.uniform(0, 50)
+        timed = "start" in columns and draw.random() < 0.7
+        cells = {
+            "video": video,
+            "label": draw.choice(["walk", "sit down", "", "été"]),
+            "start": draw.choice([f"{start:.2f}", repr(start), f"{start:.3e}", "-0"]) if timed else "",
+            "end": f"{start + draw.uniform(1, 9):.4f}" if timed else "",
+            "split": "train" if video < "b" else "val",
+        }
+        key = tuple(cells[name] for name in columns)
+        if key in seen:
+            continue
+        seen.add(key)
+        text = [
+            f'"{cells[c].replace(chr(34), chr(34) * 2)}"' if set(cells[c]) & set(',"\n') else cells[c] for c in columns
+        ]
+        lines.append(draw.choice([",", ", "]).join(text) + draw.choice(["", "" if '"' in text[-1] else " "]))
+        lines += [""] * (draw.random() < 0.1)
+    path = folder / "random.csv"
+    path.write_bytes(draw.choice(["\n", "\r\n"]).join(lines).encode())
+    return path
+
+
+@pytest.mark.parametrize("chunk", [1, 5, 600])
+@pytest.mark.parametrize("seed", range(8))
+def test_columns_hold_what_a_reader_of_one_row_at_a_time_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int, chunk: int
+) -> None:
+    monkeypatch.setattr(annotation_columns, "_CHUNK", chunk)
+    path = random_table(tmp_path, seed)
+    expected, annotations = literal(path), read_annotations(path)
+    labels = sorted({label for rows in expected.values() for label, *_ in rows if label})
+    assert list(annotations.names) == list(expected) and annotations.labels() == labels
+    for names, order in ((list(expected), labels), (sorted(expected), labels[::-1])):
+        for name, video in zip(names, annotations.videos(names, order, tmp_path), strict=True):
+            rows = [row for row in expected[name] if row[0]]
+            assert (video.name, video.path) == (name, tmp_path / name)
+            assert [order[number] for number in video.labels] == [label for label, *_ in rows]
+            assert video.intervals.tolist() == [[start, end] for _, start, end, _ in rows]
+            assert not np.signbit(video.intervals).any() and video.labels.dtype == np.int64
+    for split in ("train", "val", "", "test"):
+        names = [name for name, rows in expected.items() if rows[0][3] == split]
+        assert annotations.split(split) == names
+        assert [video.name for video in annotations.split_videos(split, labels, tmp_path)] == names
+
+
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ("b.mp4,walk,5,4,train", r"line 1502: reversed interval 5 to 4 s of label 'walk'"),
+        ("b.mp4,walk,5", r"line 1502: expected 5 cells, got 3"),
+        ('b.mp4,"walk"x,5,6,train', r"line 1502: the row that begins here is no CSV"),
+        ("b.mp4,walk,5,6\0,train", r"line 1502: NUL character"),
+        ("b.mp4,wal\udcff,5,6,train", r"line 1502: not UTF-8 text"),
+        ("v3.mp4,walk,3,4,train", r"line 1502: repeats an earlier row of video 'v3\.mp4', label 'walk'"),
+        (" v3.mp4, walk,3.0,4e0,train", r"line 1502: repeats an earlier row of video 'v3\.mp4', label 'walk'"),
+        (
+            "v3.mp4,sit,3,4,val",
+            r"line 1502: video 'v3\.mp4' is in split 'val' here and in 'train' at .*a\.csv, line 5;",
+        ),
+        ("v3.mp4,run,,,train", r"line 1502: unknown label 'run'; expected one of the 1 listed"),
+    ],
+)
+def test_bad_row_far_down_is_found(tmp_path: Path, bad: str, message: str) -> None:
+    rows = [f"v{number}.mp4,walk,{number},{number + 1},train" for number in range(1499)]
+    text = HEADER + "\n".join([*rows, "", bad, "late.mp4,walk,1,2,train"]) + "\n"
+    (tmp_path / "a.csv").write_bytes(text.encode(errors="surrogateescape"))
+    with pytest.raises(ValueError, match=rf"a\.csv, {message}"):
+        read_annotations(tmp_path / "a.csv").split_videos("train", ["walk"], tmp_path)
+
+
+def test_rows_of_equal_hash_are_no_repeats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("datamodules.annotations._MIX", np.uint64(0))  # all hashes are 0
+    rows = "a.mp4,walk,0,1,train\nb.mp4,walk,0,1,train\na.mp4,sit,0,1,train\na.mp4,walk,0,2,train\na.mp4,walk,,,train\n"
+    assert len(read_annotations(write(tmp_path, HEADER + rows)).names) == 2
+    with pytest.raises(ValueError, match=r"line 7: repeats an earlier row of video 'a\.mp4', label 'sit'"):
+        read_annotations(write(tmp_path, HEADER + rows + "a.mp4,sit,0,1,train\n"))

@@ -8,6 +8,7 @@ import torch
 
 from annotations.label_names import label_names
 from clips.encoding import write_video
+from clips.video_table import VideoTable
 from datamodules.charades import CharadesDataModule
 from datamodules.charades_ego import CharadesEgoDataModule
 from tests.conftest import moving_square
@@ -79,7 +80,7 @@ def test_target_of_a_clip_is_what_overlaps_it(tmp_path: Path) -> None:
     write_video(root / "AAAA1.mp4", np.broadcast_to(shades, (48, 32, 32, 3)), fps=24)
     train, val = table(tmp_path / "train.csv", AAAA1=cell), table(tmp_path / "test.csv", BBBB1="")
     data = CharadesDataModule(train, val, root, clips_per_video=40, **{**SMALL, **LOADING})
-    data.videos["train"] = data.read_split("train")
+    data.videos["train"] = VideoTable.from_videos(data.read_split("train"))
     seen = set()
     for batch in data.train_dataloader():
         for clip, labels in zip(batch["clips"], batch["labels"], strict=True):
