@@ -1,0 +1,119 @@
+"""The report of the command `scan`: a table that grows row by row, what it says in short, and the list of bad videos."""
+
+import csv
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+COLUMNS = (
+    "status",  # good, bad or odd
+    "file",
+    "problem",  # why it cannot be read
+    "annotations",  # what does not fit the file
+    "odd",  # kind: detail; kind: detail
+    "frames",
+    "seconds",
+    "fps",
+    "height",
+    "width",
+    "codec",
+    "container",
+    "indexed",  # by its packets, or by decoding all pictures
+    "decoded",  # all, sampled or none; empty if the process died of the file
+    "bytes",
+    "mtime_ns",
+)
+
+Row = dict[str, str]
+
+
+def read_report(path: Path) -> dict[str, Row]:
+    """The rows of an earlier scan by file; none if there is no report. A last row without its end is left out.
+
+    Raises:
+        ValueError: if the file is no report.
+    """
+    try:
+        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+    except FileNotFoundError:
+        return {}
+    rows = list(csv.reader(text.splitlines(keepends=True)))
+    if rows and not text.endswith("\n"):
+        rows.pop()
+    if text and (not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows[1:])):
+        raise ValueError(
+            f"report {path} was not written by this version of scan (expected the columns {', '.join(COLUMNS)}); name "
+            "another file"
+        )
+    return {row[1]: dict(zip(COLUMNS, row, strict=True)) for row in rows[1:]}
+
+
+def write_report(path: Path, rows: Iterable[Row]) -> None:
+    """Write a report in one step: at all times the whole old file or the whole new one is there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def growing_report(path: Path) -> Iterator[Callable[[Row], None]]:
+    """Append rows to a report, each of which is in the file before the next begins."""
+    with path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+
+        def append(row: Row) -> None:
+            writer.writerow(row)
+            file.flush()
+
+        yield append
+
+
+def write_bad_list(path: Path, names: Sequence[str]) -> Path:
+    """Write names one a line; beside a file with other names, under the next free number. Returns where they are."""
+    text, free, number = "".join(f"{name}\n" for name in names), path, 0
+    while free.exists() and free.read_text(encoding="utf-8", errors="surrogateescape") != text:
+        number += 1
+        free = path.with_stem(f"{path.stem}-{number}")
+    free.parent.mkdir(parents=True, exist_ok=True)
+    free.write_text(text, encoding="utf-8", errors="surrogateescape")
+    return free
+
+
+def show(rows: Sequence[Row], title: str) -> None:
+    """Print how many files are good, bad and odd, how many have each odd thing, and the first of the bad."""
+    console, counts = Console(), Counter(row["status"] for row in rows)
+    kinds: dict[str, list[Row]] = {}
+    for row in rows:
+        for kind in {note.partition(":")[0] for note in _notes(row)}:
+            kinds.setdefault(kind, []).append(row)
+    table = Table(title=title, title_justify="left")
+    for column in ("", "files", "the first"):
+        table.add_column(column, justify="right" if column == "files" else "left", overflow="fold")
+    for status in ("good", "odd", "bad"):
+        table.add_row(status, str(counts[status]), "", end_section=status == "bad")
+    for kind, having in sorted(kinds.items()):
+        table.add_row(kind, str(len(having)), having[0]["file"])
+    console.print(table)
+    for row in [row for row in rows if row["status"] == "bad"][:10]:
+        console.print(f"bad: {row['problem'] or row['annotations']}", markup=False, highlight=False, soft_wrap=True)
+    if counts["bad"] > 10:
+        console.print(f"and {counts['bad'] - 10} more bad files in the report")
+
+
+def _notes(row: Row) -> list[str]:
+    notes = [note for note in row["odd"].split("; ") if note]
+    if row["status"] != "bad" and row["annotations"]:
+        notes.append(row["annotations"])
+    return notes + ["indexed by decoding: "] * (row["indexed"] == "pictures")
