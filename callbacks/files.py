@@ -1,6 +1,12 @@
-"""What callbacks that write files share: a free name, rows of a table, and what all processes know."""
+"""What callbacks that write files share: a free name, whole files, rows of a table, and what all processes know."""
 
+import contextlib
 import csv
+import fcntl
+import io
+import os
+import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,6 +15,8 @@ import torch.distributed as dist
 
 Key = TypeVar("Key", int, str)
 Value = TypeVar("Value")
+
+_UNFINISHED = ".unfinished"
 
 
 def free_paths(folder: Path, *names: str) -> list[Path]:
@@ -20,13 +28,75 @@ def free_paths(folder: Path, *names: str) -> list[Path]:
     return paths
 
 
+def check_writable(folder: Path) -> None:
+    """Refuse a folder in which nothing can be written, before hours are spent on what belongs there.
+
+    Raises:
+        ValueError: with the folder and the reason.
+    """
+    there = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    try:
+        tempfile.TemporaryFile(dir=there).close()
+    except OSError as error:
+        raise ValueError(
+            f"nothing can be written to the output folder {folder}: {error.strerror} ({there}); choose another with "
+            "--trainer.default_root_dir or the output of the callback, or make this one a writable folder"
+        ) from error
+
+
+def write_whole(path: Path, data: bytes | memoryview) -> None:
+    """Write a file at once or not at all, whatever happens to the process, the disk or the machine.
+
+    The data go to a file beside the path, are forced to the disk, and then take the place of what was there.
+
+    Raises:
+        OSError: the data do not fit on the disk, or cannot be written for another reason; what was there is as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_abandoned(path.parent)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+    try:
+        with unfinished.open("wb") as file:
+            with contextlib.suppress(OSError):  # not every file system can lock
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+            unfinished.replace(path)
+    except OSError as error:
+        unfinished.unlink(missing_ok=True)  # before the room that is left is measured
+        raise OSError(
+            error.errno,
+            f"{len(data)} bytes cannot be written ({error.strerror}; {shutil.disk_usage(path.parent).free} bytes are free); "
+            "what was there before is as it was",
+            str(path),
+        ) from error
+    finally:
+        unfinished.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # not every file system can force a folder to the disk
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left half-written; the lock of a living one is held."""
+    for left in folder.glob(f".*{_UNFINISHED}"):
+        with contextlib.suppress(OSError), left.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            left.unlink()
+
+
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write rows of equal keys as CSV, floats with six digits."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]))
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({key: f"{cell:.6f}" if isinstance(cell, float) else cell for key, cell in row.items()})
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(rows[0]))
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({key: f"{cell:.6f}" if isinstance(cell, float) else cell for key, cell in row.items()})
+    write_whole(path, text.getvalue().encode())
 
 
 def gather_dict(mine: Mapping[Key, Value]) -> dict[Key, Value]:

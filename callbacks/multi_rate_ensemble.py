@@ -4,15 +4,18 @@ Algorithm 1, line 8, and §3.5 of Zhang, Li, Marsic (https://arxiv.org/abs/2009.
 at all rates. The views come from the data's `test_views`; this callback only reduces what they scored.
 """
 
+import warnings
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 
 from callbacks.ensemble_table import metrics_of, rates_of, show
 from callbacks.files import free_paths, gather_dict, write_rows
+from callbacks.module_key import key_of
+from callbacks.score_journal import ScoreJournal, Stamp, stamp
 from metrics import (
     Absent,
     RateRow,
@@ -35,6 +38,10 @@ class MultiRateEnsemble(pl.Callback):
     ensemble.csv and per_class.csv; `python cli.py evaluate scores.npz` reduces the file in another way without any video.
     All of it is exact on any number of processes.
 
+    An interrupted test goes on where it stopped: scores of finished videos are kept in `unfinished_test` of the run's folder
+    until the files are written, and are taken over by a test of the same weights, views, labels and video files, on any
+    number of processes. Videos that could not be read are tried again. A change of the code is not noticed.
+
     Args:
         reduction: `mean` of the views' scores (ranks as the papers' sum), their `max`, or the score of the `mean_logits`.
         rate_weights: rate -> weight of each of its views; equal by default.
@@ -42,6 +49,7 @@ class MultiRateEnsemble(pl.Callback):
         unlabelled: test videos without labels are negatives (`negative`) or never counted against it (`minus_inf`, the
             official Charades protocol).
         output: folder of the files; the log folder of the run by default. Files of earlier runs are never overwritten.
+        resume: keep the scores of an unfinished test and take them over.
     """
 
     def __init__(
@@ -51,13 +59,46 @@ class MultiRateEnsemble(pl.Callback):
         absent: Absent = "skip",
         unlabelled: Unlabelled = "negative",
         output: Path | None = None,
+        resume: bool = True,
     ) -> None:
         self.reduction: Reduction = reduction
         self.rate_weights = rate_weights
         self.absent: Absent = absent
         self.unlabelled: Unlabelled = unlabelled
-        self.output = output
+        self.output, self.resume = output, resume
+        self._journal: ScoreJournal | None = None
         self.table: list[RateRow] = []
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Offer the data what an interrupted test has left; the weights, which decide about it, are loaded later."""
+        data, self._journal = getattr(trainer, "datamodule", None), None
+        if stage == "test" and self.resume and _whole(trainer) and hasattr(data, "scored_before"):
+            data.scored_before = lambda wanted: self._take_over(trainer, pl_module, wanted)  # type: ignore[union-attr]
+
+    def _take_over(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, wanted: set[int]
+    ) -> dict[int, torch.Tensor]:
+        """Logits (V, K) of those of the wanted videos that were scored before."""
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        self._videos = data.videos["test"]
+        facts = {
+            **data.score_facts(),
+            "precision": trainer.precision,
+            "module": repr(dict(pl_module.hparams)),
+        }
+        self._journal = ScoreJournal(Path(trainer.default_root_dir) / "unfinished_test" / key_of(pl_module, facts))
+        self._keeping = True
+        found = self._journal.read(lambda video: self._stamp(video) if video in wanted else None)
+        if found:
+            rank_zero_info(
+                f"{len(found)} of {len(wanted)} test videos were scored by a test that was interrupted: taken over from "
+                f"{self._journal.folder}; MultiRateEnsemble(resume=False) scores all of them again"
+            )
+        return found
+
+    def _stamp(self, video: int) -> Stamp | None:
+        path = self._videos[video].path
+        return stamp(path) if path.exists() else None
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start empty; refuse weights that do not fit the rates before anything is scored."""
@@ -82,6 +123,25 @@ class MultiRateEnsemble(pl.Callback):
         """Keep the logits of every view."""
         self._scores.update(outputs["index"], outputs["logits"], outputs["labels"])
         self._errors.update(batch.errors)
+        for video, logits in zip(batch.videos if self._journal else (), outputs["logits"], strict=False):
+            if video.scored is None and not video.error:
+                self._keep(video.index, logits)
+
+    def _keep(self, video: int, logits: torch.Tensor) -> None:
+        """Add a video to the journal; the test goes on without one if that fails."""
+        try:
+            if self._journal and self._keeping and (was := self._stamp(video)):
+                self._journal.append(video, was, logits)
+        except OSError as error:
+            warnings.warn(f"scores are no longer kept, should this test be interrupted: {error}", stacklevel=2)
+            self._keeping = False
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Say below the error that nothing is lost."""
+        if self._journal and self._journal.folder.is_dir():
+            exception.add_note(
+                f"The scores of finished videos are kept in {self._journal.folder}: run the same test again."
+            )
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Gather, reduce, log, print and write."""
@@ -90,8 +150,7 @@ class MultiRateEnsemble(pl.Callback):
         data = trainer.datamodule  # type: ignore[attr-defined]
         single_label = bool(getattr(pl_module, "single_label", False))
         names = [video.name for video in data.videos["test"]]
-        whole = isinstance(trainer.limit_test_batches, float) and trainer.limit_test_batches == 1.0
-        if whole and len(index) != len(names):
+        if _whole(trainer) and len(index) != len(names):
             raise RuntimeError(f"{len(names) - len(index)} of {len(names)} test videos were never scored")
         self.table = rate_table(
             logits,
@@ -103,6 +162,8 @@ class MultiRateEnsemble(pl.Callback):
             absent=self.absent,
             unlabelled=self.unlabelled,
         )
+        # every process has gathered all scores: there is nothing left to add up
+        warnings.filterwarnings("ignore", message=r"It is recommended to use `self\.log\('test/")
         for row in self.table:
             rates = "_".join(f"{rate:g}" for rate in row.rates)
             name = f"rate_{rates}" if len(row.rates) == 1 else f"rates_{rates}"
@@ -115,8 +176,8 @@ class MultiRateEnsemble(pl.Callback):
             rank_zero_warn(
                 f"{len(errors)} of {len(names)} test videos cannot be read and count as scored lowest:\n{listing}"
             )
+        folder = Path(self.output or trainer.log_dir or trainer.default_root_dir)  # a broadcast: every process asks
         if trainer.is_global_zero and not getattr(trainer, "fast_dev_run", False):
-            folder = Path(self.output or trainer.log_dir or trainer.default_root_dir)
             file = ScoreFile(
                 index=index,
                 videos=[names[number] for number in index.tolist()],
@@ -127,11 +188,18 @@ class MultiRateEnsemble(pl.Callback):
                 single_label=single_label,
             )
             self._write(trainer, folder, file)
+        trainer.strategy.barrier("test written")  # of every process, also of one that could not keep its scores
+        if self._journal:
+            self._journal.remove()
+            self._journal = None
 
     def _write(self, trainer: pl.Trainer, folder: Path, file: ScoreFile) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         scores, ensemble, classes = free_paths(folder, "scores.npz", "ensemble.csv", "per_class.csv")
-        save_scores(scores, file)
+        try:
+            save_scores(scores, file)
+        except OSError as error:
+            raise OSError(error.errno, f"the scores cannot be written: {error.strerror}", str(scores)) from error
         rows = [{"rates": rates_of(row), "views": row.num_views, **metrics_of(row)} for row in self.table]
         write_rows(ensemble, rows)
         show(self.table, f"{len(file.videos)} test videos, {self.reduction} over views · {scores}")
@@ -167,3 +235,8 @@ class MultiRateEnsemble(pl.Callback):
             for row, value in zip(rows, average_precision(preds, file.labels).tolist(), strict=True):
                 row[name] = value
         return rows
+
+
+def _whole(trainer: pl.Trainer) -> bool:
+    """Whether all test videos are scored."""
+    return isinstance(trainer.limit_test_batches, float) and trainer.limit_test_batches == 1.0

@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 
-from callbacks.files import free_paths, gather_dict, write_rows
+from callbacks.files import free_paths, gather_dict, write_rows, write_whole
 from metrics import Reduction, reduce_views
 
 
@@ -90,7 +90,7 @@ class WritePredictions(pl.Callback):
             videos.append({"video": name, "scores": scores, "curve": curve})
             table += [{"video": name, **row} for row in scores]
             curves += [{"video": name, **point} for point in curve]
-        path.write_text(json.dumps(videos, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_whole(path, (json.dumps(videos, indent=1, ensure_ascii=False) + "\n").encode())
         for target, rows in zip(tables, (table, curves), strict=True):
             if rows:
                 write_rows(target, rows)

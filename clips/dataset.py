@@ -1,6 +1,6 @@
 """Videos as training clips, and as all the views of a test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset, default_collate
 
-from clips.decoding import VideoError, VideoIndex, read_frames, read_index
-from clips.frame_folder import FrameFolder, read_folder_frames, read_frame_folder
+from clips.decoding import VideoError, VideoIndex, read_frames
+from clips.frame_folder import FrameFolder, read_folder_frames
+from clips.index_cache import Indices
 from clips.rate_batches import Draw
 from clips.sampling import TOLERANCE, Array, ShortVideo, clip_frames, on_screen, random_start, span
 from clips.targets import Target, Video
-from clips.transforms import cut, cut_boxes, random_box, resized
+from clips.transforms import cut_boxes, cut_rows, random_box, resized
+from clips.video_table import VideoTable
 from clips.views import VideoViews, Views, plan_views
 
 PastEnd = Literal["error", "clip"]
@@ -33,6 +35,7 @@ class ClipSpec:
     crop_size: int
     past_end: PastEnd
     past_end_tolerance: float
+    index_cache: Path | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,26 +60,20 @@ class _Opened:
 
 
 class _Videos:
-    """Videos whose indices are read once and kept in the process that reads them."""
+    """Videos whose indices are kept in the process that reads them, and in the cache if there is one."""
 
     def __init__(self, videos: Sequence[Video], num_labels: int, spec: ClipSpec) -> None:
-        self.videos, self.num_labels, self.spec = list(videos), num_labels, spec
-        self._indices: dict[Path, VideoIndex | FrameFolder] = {}
+        self.videos, self.num_labels, self.spec = VideoTable.from_videos(videos), num_labels, spec
+        self._indices = Indices(spec.folder_fps, spec.index_cache)
 
     def __len__(self) -> int:
         return len(self.videos)
 
     def _open(self, number: int) -> _Opened:
-        """Find the frames of a video; its intervals are checked when it is first opened."""
+        """Find the frames of a video, and check its intervals."""
         video = self.videos[number]
-        index = self._indices.get(video.path)
-        if index is None:
-            if video.path.is_dir():
-                index = read_frame_folder(video.path, self.spec.folder_fps, video.frame_numbers)
-            else:
-                index = read_index(video.path)
-            check_intervals(video, index.duration, self.spec)
-            self._indices[video.path] = index
+        index = self._indices.of(video)
+        check_intervals(video, index.duration, self.spec)
         times, first = window_times(video, index.times, index.duration)
         return _Opened(video, index, self.spec.fps or index.fps, times, first)
 
@@ -188,7 +185,7 @@ class TrainClips(_Videos, Dataset[dict[str, Any]]):
         frames, rows = opened.read(numbers, size)
         seconds = index.times[numbers + opened.first]
         labels = video.clip_labels(float(seconds.min()), float(seconds.max()), self.num_labels, self.target)
-        sample = {"clips": cut(frames[rows], box)[None], "labels": torch.from_numpy(labels)}
+        sample = {"clips": cut_rows(frames, rows, box)[None], "labels": torch.from_numpy(labels)}
         if video.boxes is not None and video.box_labels is not None:
             boxes = cut_boxes(video.boxes, size, box)
             seen = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
@@ -207,6 +204,7 @@ class ViewedVideos(_Videos, Dataset[VideoViews]):
         short_side: short side of the resized frames.
         broken: `error` refuses a video that cannot be read; `report` gives it no views and says so.
         curve_step: seconds between the points of a score curve; None for no curve.
+        scored: logits (V, K) of videos that were scored before, by their number; they are not read again.
     """
 
     def __init__(
@@ -219,8 +217,10 @@ class ViewedVideos(_Videos, Dataset[VideoViews]):
         short_side: int,
         broken: Literal["error", "report"],
         curve_step: float | None = None,
+        scored: Mapping[int, Tensor] | None = None,
     ) -> None:
         super().__init__(videos, num_labels, spec)
+        self.scored = scored or {}
         self.views, self.short_side, self.broken, self.curve_step = views, short_side, broken, curve_step
 
     def __getitem__(self, number: int) -> VideoViews:
@@ -231,14 +231,15 @@ class ViewedVideos(_Videos, Dataset[VideoViews]):
             ValueError: if a rate leaves one frame of the video.
         """
         labels = torch.from_numpy(self.videos[number].video_labels(self.num_labels))
+        nothing = (torch.empty(0, 1, 1, 3, dtype=torch.uint8), torch.empty(0, 0).long(), None)
+        if number in self.scored:
+            return VideoViews(number, *nothing, labels, boxes=self.videos[number].boxes, scored=self.scored[number])
         try:
             return self._views(number, labels)
         except VideoError as error:
             if self.broken == "error":
                 raise
-            return VideoViews(
-                number, torch.empty(0, 1, 1, 3, dtype=torch.uint8), torch.empty(0, 0).long(), None, labels, str(error)
-            )
+            return VideoViews(number, *nothing, labels, str(error))
 
     def _views(self, number: int, labels: Tensor) -> VideoViews:
         spec = self.spec

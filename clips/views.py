@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from clips.sampling import ShortVideo, centred_starts, clip_frames, span, uniform_starts
-from clips.transforms import Box, cut, cut_boxes, uniform_boxes
+from clips.transforms import Box, cut_boxes, cut_rows, uniform_boxes
 
 Views = dict[float, tuple[int, int]]
 
@@ -94,6 +94,7 @@ class VideoViews:
         labels: int64 (K,), the labels of the whole video.
         error: why the video could not be read; empty if it could.
         boxes: (P, 4) float32, people as shares of the frame; None if the data set has none.
+        scored: (V, K) float32, logits of the views from an earlier test that was interrupted; there are no frames then.
     """
 
     index: int
@@ -103,6 +104,7 @@ class VideoViews:
     labels: Tensor
     error: str = ""
     boxes: NDArray[np.float32] | None = None
+    scored: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -146,15 +148,11 @@ class ViewBatch:
         return replace(self, videos=[replace(v, frames=v.frames.pin_memory()) for v in self.videos])
 
     def views(self) -> Iterator[Tensor]:
-        """Yield normalised float32 clips (at most `views_per_step`, C, T, H, W) of the videos that could be read."""
+        """Yield normalised float32 clips (at most `views_per_step`, C, T, H, W) of the videos that have to be scored."""
         for ready in self._steps():
             cuts = []
             for video, view in ready:
-                box = _box(video, view)
-                rows = video.rows[view].to(video.frames.device)
-                # crop before the gather, so that only the pixels of the view are copied
-                window = video.frames[:, box.top : box.top + box.size, box.left : box.left + box.size]
-                cuts.append(cut(window[rows], Box(0, 0, box.size, box.flip)))
+                cuts.append(cut_rows(video.frames, video.rows[view].to(video.frames.device), _box(video, view)))
             yield normalise(torch.stack(cuts), self.mean, self.std)
 
     def boxes(self) -> Iterator[list[Tensor]]:
@@ -177,24 +175,31 @@ class ViewBatch:
             yield step
 
     def _steps(self) -> Iterator[list[tuple[VideoViews, int]]]:
-        """The views of the videos that could be read, at most `views_per_step` at a time."""
-        ready = [(video, view) for video in self.videos if not video.error for view in range(len(video.rows))]
+        """The views of the videos that have to be scored, at most `views_per_step` at a time."""
+        ready = [(self.videos[place], view) for place in self._ready() for view in range(len(self.videos[place].rows))]
         for first in range(0, len(ready), self.views_per_step):
             yield ready[first : first + self.views_per_step]
 
+    def _ready(self) -> list[int]:
+        """Places of the videos that could be read and were not scored before."""
+        return [place for place, video in enumerate(self.videos) if not video.error and video.scored is None]
+
     def unfold(self, logits: Tensor) -> Tensor:
-        """Put the logits of `views` in place.
+        """Put the logits of `views` in place, and beside them those of videos that were scored before.
 
         Args:
-            logits: (sum of V over the videos that could be read, K).
+            logits: (sum of V over the videos that have to be scored, K).
 
         Returns:
             (B, V, K); -inf for a video that could not be read.
         """
-        num_views = max((len(v.rows) for v in self.videos if not v.error), default=self.num_views)
+        ready = self._ready()
+        num_views = max((len(self.videos[place].rows) for place in ready), default=self.num_views)
         out = logits.new_full((len(self.videos), num_views, logits.shape[-1]), -torch.inf)
-        ready = [place for place, video in enumerate(self.videos) if not video.error]
         out[ready] = logits.view(len(ready), num_views, logits.shape[-1])
+        for place, video in enumerate(self.videos):
+            if video.scored is not None and video.scored.shape == out.shape[1:]:  # marks of views are unfolded too
+                out[place] = video.scored.to(out)
         return out
 
 
@@ -216,7 +221,8 @@ def normalise(clips: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """
     scale, shift = 1 / (255 * std), mean / std
     shape = (-1, 1, 1, 1)
-    return clips.float() * scale.to(clips.device).view(shape) - shift.to(clips.device).view(shape)
+    pixels = clips.to(torch.float32, copy=True)  # then in place: a step of views is the largest tensor of a test
+    return pixels.mul_(scale.to(clips.device).view(shape)).sub_(shift.to(clips.device).view(shape))
 
 
 def collate_views(videos: Sequence[VideoViews], *, num_views: int, views_per_step: int) -> ViewBatch:

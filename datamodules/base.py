@@ -3,6 +3,7 @@
 import os
 import warnings
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +14,18 @@ import torch
 from torch.utils.data import DataLoader
 
 from clips.dataset import ClipSpec, PastEnd, TrainClips, ViewedVideos, collate_train
-from clips.rate_batches import RateBatches, RatePer
+from clips.feature_cache import CachedClips, FeatureCache
+from clips.index_cache import IndexCache
+from clips.rate_batches import RateBatches, RatePer, TrainLoader
 from clips.sampling import ShortVideo
 from clips.shards import Shard
 from clips.targets import Target, Video
+from clips.video_table import VideoTable
 from clips.views import VideoViews, ViewBatch, Views, collate_views, normalise
+from datamodules.cached_features import fill_cache, open_cache
 from datamodules.checks import LeftOut, check_apart, check_videos
 from datamodules.files import list_videos
+from datamodules.resume import batches_done, score_facts, trained_on
 
 Split = Literal["train", "val", "test"]
 
@@ -60,6 +66,8 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         past_end_tolerance: seconds that an interval may end late, for annotations that round.
         leave_out: text file with one video name a line: videos of the annotations that are missing or broken here. A name
             before a slash stands for all below it: the movie of AVA's `MOVIE/0902`.
+        index_cache: folder in which the frame times of each video are kept, for all processes and later runs; made where it
+            is absent, filled as videos are opened, or at once by the command `scan`.
         predict: what `predict` reads: a video, a folder of videos, or a text file with one path a line.
         curve_step: seconds between the points of a predicted score curve; null for none.
 
@@ -96,6 +104,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         past_end: PastEnd = "error",
         past_end_tolerance: float = 1.0,
         leave_out: Path | None = None,
+        index_cache: Path | None = None,
         predict: Path | None = None,
         curve_step: float | None = 1.0,
     ) -> None:
@@ -123,10 +132,17 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         self.max_broken, self.broken_test = max_broken, broken_test
         self.predict_path, self.curve_step = predict, curve_step
         self.mean, self.std = torch.tensor(mean), torch.tensor(std)
-        self.spec = ClipSpec(num_frames, fps, folder_fps, short_video, crop_size, past_end, past_end_tolerance)
+        if index_cache is not None:
+            IndexCache(index_cache)  # refuses what cannot be a folder
+        self.spec = ClipSpec(
+            num_frames, fps, folder_fps, short_video, crop_size, past_end, past_end_tolerance, index_cache
+        )
         self.left_out = LeftOut(leave_out)
-        self.videos: dict[str, list[Video]] = {}
+        self.videos: dict[str, VideoTable] = {}
         self.broken: dict[str, str] = {}
+        self._resumed: dict[str, Any] = {}
+        self.scored_before: Callable[[set[int]], Mapping[int, torch.Tensor]] | None = None
+        self.features: FeatureCache | None = None
 
     @property
     def num_labels(self) -> int:
@@ -134,8 +150,11 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         return len(self.label_names)
 
     @abstractmethod
-    def read_split(self, split: Split) -> list[Video]:
-        """The videos of a split; empty if the data set has no such split."""
+    def read_split(self, split: Split) -> Sequence[Video]:
+        """The videos of a split; empty if the data set has no such split.
+
+        A list of records will do; a `VideoTable` is for hundreds of thousands of them.
+        """
 
     def setup(self, stage: str) -> None:
         """Read the splits that the stage needs.
@@ -145,7 +164,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
                 file is in the training split and in another; if `leave_out` names a video that no split has.
         """
         if stage == "predict":
-            self.videos["predict"] = _to_predict(self.predict_path)
+            self.videos["predict"] = VideoTable.from_videos(_to_predict(self.predict_path))
             return
         splits: tuple[Split, ...] = _SPLITS[stage]
         for split in splits:
@@ -165,26 +184,21 @@ class VideoDataModule(pl.LightningDataModule, ABC):
                 self._read(split)  # only to see which of the listed videos are there
             self.left_out.check()
 
-    def _read(self, split: Split) -> list[Video]:
-        return [video for video in self.read_split(split) if video.name not in self.left_out]
+    def _read(self, split: Split) -> VideoTable:
+        videos = VideoTable.from_videos(self.read_split(split))
+        if not self.left_out:
+            return videos
+        return videos.take(np.flatnonzero([name not in self.left_out for name in videos.names()]))
 
     def cooccurrence(self) -> torch.Tensor:
         """int64 (K, K), training videos that have both labels; the diagonal counts those that have one."""
-        matrix = torch.zeros(self.num_labels, self.num_labels, dtype=torch.int64)
-        for video in self.videos.get("train") or self._read("train"):
-            labels = torch.from_numpy(np.unique(video.labels))
-            matrix[labels[:, None], labels] += 1
-        return matrix
+        videos = self.videos.get("train") or self._read("train")
+        return torch.from_numpy(videos.cooccurrence(self.num_labels))
 
     def train_dataloader(self) -> DataLoader[Any]:
-        """Clips at random starts, their rates drawn by `clips.rate_batches.RateBatches`."""
-        dataset = TrainClips(
-            self.videos["train"],
-            self.num_labels,
-            self.spec,
-            target=self.target,
-            short_side=self.short_side,
-            flip=self.flip,
+        """Clips at random starts, their rates drawn by `clips.rate_batches.RateBatches`; or cached features of such."""
+        dataset: Any = (
+            self.train_clips() if self.features is None else CachedClips(self.features, len(self.videos["train"]))
         )
         rank, world_size = self._place()
         batches = RateBatches(
@@ -196,11 +210,43 @@ class VideoDataModule(pl.LightningDataModule, ABC):
             rank=rank,
             world_size=world_size,
             seed=int(os.environ.get("PL_GLOBAL_SEED", 0)),
+            done=lambda: batches_done(self.trainer, batches, self._resumed.get("batches")),
         )
-        loader: DataLoader[Any] = DataLoader(
-            dataset, batch_sampler=batches, collate_fn=collate_train, **self._loader_options()
+        if self.trainer:  # it does not know that the sampler leaves out what is done
+            warnings.filterwarnings("ignore", message="You're resuming from a checkpoint that ended before the epoch")
+        return TrainLoader(dataset, batch_sampler=batches, collate_fn=collate_train, **self._loader_options())
+
+    def train_clips(self) -> TrainClips:
+        """The training clips, each by its `Draw`."""
+        return TrainClips(
+            self.videos["train"],
+            self.num_labels,
+            self.spec,
+            target=self.target,
+            short_side=self.short_side,
+            flip=self.flip,
         )
-        return loader
+
+    def cache_features(self, root: Path, num_clips: int) -> None:
+        """Train on cached features of `num_clips` clips per video and rate; `fill_features` must follow before a step."""
+        self.features = FeatureCache(root, num_clips)
+
+    def fill_features(
+        self, extract: Callable[[torch.Tensor], torch.Tensor], device: torch.device, key: dict[str, Any]
+    ) -> int:
+        """Compute what the cache lacks, this process's share; see `datamodules.cached_features`."""
+        assert self.features is not None
+        open_cache(self, self.features, extract, device, key)
+        return fill_cache(self, self.features, extract, device, *self._place())
+
+    def state_dict(self) -> dict[str, Any]:
+        """How the training batches are drawn, for checkpoints in mid-epoch."""
+        batches = trained_on(self.trainer)
+        return {"batches": batches.plan} if batches else {}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keep how they were drawn until the epoch goes on."""
+        self._resumed = state_dict
 
     def val_dataloader(self) -> DataLoader[Any] | list[DataLoader[Any]]:
         """Fixed views of the validation videos; none if the data set has no validation split."""
@@ -210,14 +256,26 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         return self._view_loader("val", self.val_views)
 
     def test_dataloader(self) -> DataLoader[Any]:
-        """All test views of each test video."""
-        return self._view_loader("test", self.test_views)
+        """All test views of each test video; none of those that `scored_before`, which is asked once, has logits of."""
+        ask, self.scored_before = self.scored_before, None
+        scored = ask(set(Shard(len(self.videos["test"]), *self._place()))) if ask else None
+        return self._view_loader("test", self.test_views, scored=scored)
+
+    def score_facts(self) -> dict[str, Any]:
+        """What the scores of the test videos depend on, besides the weights."""
+        return score_facts(self)
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """All test views, and the views of the score curve, of the videos under `predict`."""
         return self._view_loader("predict", self.test_views, self.curve_step)
 
-    def _view_loader(self, split: str, views: Views, curve_step: float | None = None) -> DataLoader[Any]:
+    def _view_loader(
+        self,
+        split: str,
+        views: Views,
+        curve_step: float | None = None,
+        scored: Mapping[int, torch.Tensor] | None = None,
+    ) -> DataLoader[Any]:
         dataset = ViewedVideos(
             self.videos[split],
             self.num_labels,
@@ -226,6 +284,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
             short_side=self.test_short_side,
             broken=self.broken_test,
             curve_step=curve_step,
+            scored=scored,
         )
         num_views = sum(positions * crops for positions, crops in views.values())
         loader: DataLoader[VideoViews] = DataLoader(
@@ -263,10 +322,11 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         return batch
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Normalise training clips on the device; tell test batches how to normalise theirs."""
+        """Normalise training clips on the device, not cached features; tell test batches how to normalise theirs."""
         if isinstance(batch, ViewBatch):
             return ViewBatch(batch.videos, batch.num_views, batch.views_per_step, self.mean, self.std)
-        batch["clips"] = normalise(batch["clips"], self.mean, self.std)
+        clips = batch["clips"]
+        batch["clips"] = normalise(clips, self.mean, self.std) if clips.dtype == torch.uint8 else clips.float()
         return batch
 
 

@@ -47,6 +47,12 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture
+def own(tiny: Path, tmp_path: Path) -> Path:
+    """A copy of the tiny set, to damage."""
+    return Path(shutil.copytree(tiny, tmp_path / "own"))
+
+
 def settings(folder: Path) -> dict[str, object]:
     """Init arguments of a data module for the tiny set."""
     return {

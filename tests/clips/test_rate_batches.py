@@ -1,8 +1,17 @@
+from collections.abc import Iterable
+from functools import partial
+
 import numpy as np
 import pytest
+from torch.utils.data import Dataset
 
-from clips.rate_batches import RateBatches
+from clips.rate_batches import Draw, RateBatches, RatePer, TrainLoader
 from clips.shards import Shard
+
+
+class _Draws(Dataset[Draw]):
+    def __getitem__(self, draw: Draw) -> Draw:
+        return draw
 
 
 def test_one_rate_a_batch_drawn_uniformly() -> None:
@@ -33,6 +42,27 @@ def test_ranks_draw_the_same_rates_and_disjoint_videos(world_size: int) -> None:
     assert len(seen) == len(set(seen)) == 37 // (4 * world_size) * 4 * world_size
 
 
+@pytest.mark.parametrize("per", ["batch", "clip"])
+@pytest.mark.parametrize("videos", [37, 24, 5])
+def test_clips_of_a_step_do_not_depend_on_the_number_of_processes(per: RatePer, videos: int) -> None:
+    def steps(world_size: int) -> list[set[Draw]]:
+        ranks = [
+            list(RateBatches(videos, 12 // world_size, [2, 4, 8], per=per, rank=rank, world_size=world_size, seed=3))
+            for rank in range(world_size)
+        ]
+        return [{draw for batch in step for draw in batch} for step in zip(*ranks, strict=True)]
+
+    alone = steps(1)
+    assert sum(map(len, alone)) == max(videos // 12 * 12, min(videos, 12))
+    for world_size in (2, 3, 4):
+        if videos >= 12:
+            assert steps(world_size) == alone
+        else:  # fewer than a global batch: the same clips, and as many more as give each process the same number
+            (few,), (more,) = alone, steps(world_size)
+            assert {draw.number for draw in more} == {draw.number for draw in few} == set(range(videos))
+            assert len(more) == -(-videos // world_size) * world_size
+
+
 def test_epochs_differ_and_repeat_exactly() -> None:
     def epoch(number: int) -> list[object]:
         batches = RateBatches(20, 4, [2, 4, 8], seed=5)
@@ -41,6 +71,31 @@ def test_epochs_differ_and_repeat_exactly() -> None:
 
     assert epoch(0) == epoch(0) and epoch(7) == epoch(7)
     assert epoch(0) != epoch(1)
+
+
+@pytest.mark.parametrize("per", ["batch", "clip"])
+def test_batches_behind_those_done_are_what_they_would_have_been(per: RatePer) -> None:
+    whole = list(RateBatches(23, 3, [2, 4, 8], per=per, seed=2))
+    for done in range(len(whole) + 1):
+        batches = RateBatches(23, 3, [2, 4, 8], per=per, seed=2, done=partial(int, done))
+        assert list(batches) == whole[done:] and len(batches) == len(whole)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_loader_draws_the_epoch_that_is_set_after_it_is_iterated_over(workers: int) -> None:
+    def numbers(loader: Iterable[list[Draw]]) -> list[list[int]]:
+        return [[draw.number for draw in batch] for batch in loader]
+
+    batches = RateBatches(12, 3, [2], seed=2)
+    loader = TrainLoader(_Draws(), batch_sampler=batches, collate_fn=list, num_workers=workers)
+    iterator = iter(loader)
+    batches.set_epoch(4)
+    late = RateBatches(12, 3, [2], seed=2)
+    late.set_epoch(4)
+    assert numbers(iterator) == numbers(late)
+    batches.set_epoch(5)
+    late.set_epoch(5)
+    assert numbers(loader) == numbers(late)
 
 
 def test_lightning_reaches_the_epoch_through_the_sampler_attribute() -> None:

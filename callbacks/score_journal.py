@@ -1,0 +1,117 @@
+"""The scores of an unfinished test on disk, video by video, so that a killed test goes on where it stopped."""
+
+import mmap
+import os
+import struct
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+_MAGIC = b"view scores 1\n"
+_FRAME = struct.Struct("<II")  # bytes of a record, their CRC-32
+_HEAD = struct.Struct("<qqqII")  # video, its file's bytes and time of change, V, K; then V x K float32
+_SYNC = 5.0  # seconds between two times that the records are forced to the disk: only a power failure costs so much
+
+Stamp = tuple[int, int]
+
+
+class ScoreJournal:
+    """Records of one video each, in one file for each process that ever wrote; any number of processes reads all files.
+
+    A kill leaves the record that was being written cut off at the end of its file; it fails its checksum and is left out.
+
+    Args:
+        folder: of the files of one test, named by `callbacks.module_key.key_of` what its scores depend on.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._file = -1
+        self._synced = 0.0
+
+    def read(self, now: Callable[[int], Stamp | None]) -> dict[int, Tensor]:
+        """Float32 (V, K) of each video that is there and whose file is as it was when it was scored.
+
+        Args:
+            now: video -> `stamp` of its file; None if the video is not wanted.
+        """
+        found: dict[int, Tensor] = {}
+        for path in sorted(self.folder.glob("*.scores")):
+            with path.open("rb") as file:
+                if path.stat().st_size < len(_MAGIC):
+                    continue
+                with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+                    found |= {video: logits for video, was, logits in _records(data) if now(video) == was}
+        return found
+
+    def append(self, video: int, was: Stamp, logits: Tensor) -> None:
+        """Write the record of a video; after this call a kill cannot lose it.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        if self._file < 0:
+            self._file = self._create()
+        values = logits.detach().cpu().numpy().astype("<f4")
+        record = _HEAD.pack(video, *was, *values.shape) + values.tobytes()
+        data = _FRAME.pack(len(record), zlib.crc32(record)) + record
+        if os.write(self._file, data) != len(data):
+            raise OSError(None, "the disk is full", str(self.folder))
+        if time.monotonic() - self._synced > _SYNC:
+            os.fsync(self._file)
+            self._synced = time.monotonic()
+
+    def _create(self) -> int:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        for number in range(len(list(self.folder.iterdir())), 1_000_000):  # pragma: no branch
+            try:
+                file = os.open(self.folder / f"{number:06d}.scores", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            except FileExistsError:
+                continue
+            os.write(file, _MAGIC)
+            return file
+        raise AssertionError
+
+    def close(self) -> None:
+        """Write no more."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+    def remove(self) -> None:
+        """Remove the files, and their folders if nothing else is in them."""
+        self.close()
+        for path in self.folder.glob("*.scores"):
+            path.unlink(missing_ok=True)
+        for folder in (self.folder, self.folder.parent):
+            try:
+                folder.rmdir()
+            except OSError:
+                return
+
+
+def stamp(path: Path) -> Stamp:
+    """Bytes and time of change of a file, in ns."""
+    facts = path.stat()
+    return facts.st_size, facts.st_mtime_ns
+
+
+def _records(data: mmap.mmap) -> Iterator[tuple[int, Stamp, Tensor]]:
+    """The whole records at the start of a file."""
+    if data[: len(_MAGIC)] != _MAGIC:
+        return
+    at = len(_MAGIC)
+    while at + _FRAME.size <= len(data):
+        size, check = _FRAME.unpack_from(data, at)
+        record = data[at + _FRAME.size : at + _FRAME.size + size]
+        if len(record) != size or zlib.crc32(record) != check:
+            return
+        video, length, changed, views, labels = _HEAD.unpack_from(record)
+        values = np.frombuffer(record, "<f4", offset=_HEAD.size).reshape(views, labels)
+        yield video, (length, changed), torch.from_numpy(values.astype(np.float32))
+        at += _FRAME.size + size
