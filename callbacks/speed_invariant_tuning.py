@@ -11,6 +11,10 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.utilities import rank_zero_info
+
+from callbacks.module_key import key_of
+from callbacks.read_checkpoint import read_checkpoint
 
 
 class SpeedInvariantTuning(pl.Callback):
@@ -23,16 +27,30 @@ class SpeedInvariantTuning(pl.Callback):
         init_from: checkpoint of stage 1.
         rates: downsampling rates to tune at; must be those of the data's `train_rates`.
         reinit_head: start from a fresh head instead of stage 1's.
+        cache: folder to keep the backbone's features of `cache_clips` random clips of each training video at each rate in.
+            They are computed before the first epoch, in bfloat16, and all epochs tune on them: no video is read and no
+            backbone is run but for validation. Later runs with the same backbone, videos and clips use them again,
+            whatever their seed; an interrupted computation goes on where it stopped. None tunes on the videos.
+        cache_clips: clips per video and rate; each step draws one of them.
 
     Raises:
         ValueError: at the start of the fit: rates of data and callback differ, the checkpoint is missing, lacks weights, or
-            has other labels; the module has no `backbone` that can be frozen; the optimiser holds frozen parameters.
+            has other labels; the module has no `backbone` that can be frozen; the optimiser holds frozen parameters; the
+            disk has no room for the cache, or the data cannot fill one.
     """
 
-    def __init__(self, init_from: Path, rates: Sequence[float] = (2, 4, 8), reinit_head: bool = False) -> None:
+    def __init__(
+        self,
+        init_from: Path,
+        rates: Sequence[float] = (2, 4, 8),
+        reinit_head: bool = False,
+        cache: Path | None = None,
+        cache_clips: int = 4,
+    ) -> None:
         if not rates or min(rates) <= 0:
             raise ValueError(f"rates must be positive and at least one, got {list(rates)}")
         self.init_from, self.rates, self.reinit_head = Path(init_from), sorted(map(float, rates)), reinit_head
+        self.cache, self.cache_clips = cache, cache_clips
         self._waiting = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -50,6 +68,14 @@ class SpeedInvariantTuning(pl.Callback):
         if not self._waiting:
             self._load(pl_module)
         backbone.freeze()  # type: ignore[union-attr]
+        if self.cache is not None:
+            data = getattr(trainer, "datamodule", None)
+            if not hasattr(data, "cache_features") or not hasattr(backbone, "bypassed"):
+                raise ValueError(
+                    "cache needs a datamodules.VideoDataModule and a networks.Backbone, got "
+                    f"{type(data).__name__} and {type(backbone).__name__}; leave cache out"
+                )
+            data.cache_features(self.cache, self.cache_clips)  # type: ignore[union-attr]
         # Lightning warns of modules in eval mode, which is what freezing is for
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
@@ -62,7 +88,7 @@ class SpeedInvariantTuning(pl.Callback):
             )
 
     def _load(self, pl_module: pl.LightningModule) -> None:
-        checkpoint = torch.load(self.init_from, map_location="cpu", weights_only=True)
+        checkpoint = read_checkpoint(self.init_from)
         state: dict[str, torch.Tensor] = checkpoint.get("state_dict", checkpoint)
         try:
             pl_module.on_load_checkpoint(checkpoint)  # refuses other labels
@@ -88,7 +114,7 @@ class SpeedInvariantTuning(pl.Callback):
         self._waiting = False
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuse to start from nothing, and an optimiser that would decay or move frozen parameters."""
+        """Refuse to start from nothing, and an optimiser that would move frozen parameters; fill the cache."""
         if self._waiting:
             raise ValueError(
                 f"init_from: checkpoint {self.init_from} does not exist; run stage 1 first, or give its checkpoint with "
@@ -101,6 +127,44 @@ class SpeedInvariantTuning(pl.Callback):
                 f"the optimiser of {type(pl_module).__name__} holds parameters of the frozen backbone; give it only those "
                 "with requires_grad in configure_optimizers"
             )
+        if self.cache is not None:
+            self._fill(trainer, pl_module)
+
+    def _fill(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        backbone, plugin = pl_module.backbone, trainer.precision_plugin
+
+        def extract(clips: torch.Tensor) -> torch.Tensor:
+            with plugin.forward_context():
+                features: torch.Tensor = backbone(plugin.convert_input(clips))  # type: ignore[operator]
+            return features
+
+        key = {"backbone": key_of(backbone, {"precision": trainer.precision})}  # type: ignore[arg-type]
+        data = trainer.datamodule  # type: ignore[attr-defined]
+        count = data.fill_features(extract, pl_module.device, key)
+        trainer.strategy.barrier("cache filled")
+        cache = data.features
+        rank_zero_info(
+            f"stage 2 tunes on {cache.num_bytes / 1e9:.2f} GB of features in {cache.folder}, {count} clips new"
+        )
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """What comes from the cache went through the backbone already."""
+        if self.cache is not None:
+            pl_module.backbone.bypassed = True  # type: ignore[union-attr]
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Validation comes from the videos."""
+        if self.cache is not None:
+            pl_module.backbone.bypassed = False  # type: ignore[union-attr]
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """The same module may be used on videos again."""
+        if stage == "fit" and self.cache is not None:
+            pl_module.backbone.bypassed = False  # type: ignore[union-attr]
 
 
 def _plain(rates: Sequence[Any]) -> list[float | int]:

@@ -16,6 +16,7 @@ class Backbone(nn.Module, ABC):
         num_features: Number of feature channels D.
         frozen: Whether `freeze` was called. Not part of the state dict: freezing is a choice of the run, not of the
             weights.
+        bypassed: Whether calls return what they are given, for a step on features that were computed before.
     """
 
     num_features: int
@@ -23,6 +24,7 @@ class Backbone(nn.Module, ABC):
     def __init__(self) -> None:
         super().__init__()
         self.frozen = False
+        self.bypassed = False
         self._still: list[nn.Module] = []  # batch norms that stay in evaluation mode; a list registers none of them
 
     @abstractmethod
@@ -77,7 +79,9 @@ class Backbone(nn.Module, ABC):
         return self
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run `forward`; without a graph and in evaluation mode when frozen."""
+        """Run `forward`; without a graph and in evaluation mode when frozen; nothing at all when bypassed."""
+        if self.bypassed:
+            return args[0]
         # a child may have been put in training mode on its own, and its BatchNorm would then move
         self._keep_still()
         if not self.frozen:
