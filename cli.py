@@ -1,26 +1,42 @@
-"""The one command: `python cli.py fit|validate|test|predict -c CONFIG`, and `evaluate` for score files."""
+"""The one command: `python cli.py fit|validate|test|predict -c CONFIG`, `scan` for the videos, `evaluate` for score files."""
 
+import atexit
 import os
+import signal
 import sys
 import warnings
 from pathlib import Path
 from typing import Any
 
 import jsonargparse
+import lightning.pytorch as pl
+import torch.distributed as dist
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
 import networks  # noqa: F401  importing a room makes its classes known by their short names
-from callbacks import LogConfig, evaluate
+from callbacks import AtomicCheckpointIO, FaultAdvice, LogConfig, evaluate
+from callbacks.files import check_writable
 from datamodules import VideoDataModule
+from datamodules.scan import scan
 from lightning_modules import MultiLabelModule
 
 DESCRIPTION = """Multi-label video activity recognition at many speeds. `evaluate SCORES` reduces the score file of a test
-run in another way; it needs no video (see `evaluate --help`)."""
+run in another way; it needs no video (see `evaluate --help`). `scan --data CONFIG` reads every video of a data set and
+reports which are good, bad or odd (see `scan --help`)."""
 
 
 # Lightning 2.6 calls what jsonargparse deprecates; users of this command can do nothing about it.
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 warnings.filterwarnings("ignore", message=r".*isinstance\(treespec, LeafSpec\)")  # nor about what it calls of torch
+
+
+@atexit.register
+def _leave_group() -> None:
+    """End the threads of the process group: now and then gloo's abort the interpreter, and launchers stop all for one."""
+    if dist.is_available() and dist.is_initialized():
+        dist.destroy_process_group()
 
 
 class VideoCLI(LightningCLI):
@@ -37,21 +53,53 @@ class VideoCLI(LightningCLI):
     def _parse_ckpt_path(self) -> None:
         """Do nothing: Lightning would lay the checkpoint's hyperparameters over the configuration and the command line."""
 
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """Without `--weights_only`: a checkpoint is always read as data, also from an address, which Lightning unpickles."""
+        return {name: {*skipped, "weights_only"} for name, skipped in LightningCLI.subcommands().items()}
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
+
     def before_instantiate_classes(self) -> None:
-        """Put what loggers and checkpoints write into the folder of the run."""
+        """Put what loggers and checkpoints write into the folder of the run; refuse one that cannot be written to."""
         config = self.config[str(self.subcommand)] if self.subcommand else self.config
         root = Path(config.trainer.default_root_dir or "runs")
         config.trainer.default_root_dir = str(root)
+        if not config.trainer.fast_dev_run:
+            check_writable(root)
         for parts in (config.trainer.logger, config.trainer.callbacks):
             for part in parts if isinstance(parts, list) else [parts]:
                 for name in ("save_dir", "dirpath"):
                     if isinstance(part, jsonargparse.Namespace) and part.get("init_args", {}).get(name):
                         part.init_args[name] = str(root / part.init_args[name])
 
+    def _run_subcommand(self, subcommand: str) -> None:
+        """End what Lightning's launcher has started if this process fails: it would wait in a collective call, for ever."""
+        try:
+            super()._run_subcommand(subcommand)
+        except BaseException:
+            if isinstance(launcher := self.trainer.strategy.launcher, _SubprocessScriptLauncher):
+                launcher.kill(signal.SIGKILL)
+            raise
+
+    def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
+        """Write checkpoints whole or not at all, unless a plugin or the strategy has a way of its own."""
+        trainer = super().instantiate_trainer(**kwargs)
+        # first: when a worker dies, any callback may be interrupted by the news of it
+        trainer.callbacks.sort(key=lambda callback: not isinstance(callback, FaultAdvice))  # type: ignore[attr-defined]
+        if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
+            trainer.strategy.checkpoint_io = AtomicCheckpointIO()
+        return trainer
+
 
 def main(args: ArgsType = None, run: bool = True) -> VideoCLI | None:
     """Run the command line; `run=False` only builds model, data and trainer."""
     words = sys.argv[1:] if args is None else args
+    if isinstance(words, list) and words[:1] == ["scan"]:
+        if jsonargparse.auto_cli(scan, args=words[1:], prog="cli.py scan", as_positional=False, allow_abbrev=False):
+            sys.exit(1)
+        return None
     if isinstance(words, list) and words[:1] == ["evaluate"]:
         jsonargparse.auto_cli(evaluate, args=words[1:], prog="cli.py evaluate")
         return None
@@ -66,7 +114,8 @@ def main(args: ArgsType = None, run: bool = True) -> VideoCLI | None:
         save_config_callback=LogConfig,
         save_config_kwargs={"save_to_log_dir": False},
         seed_everything_default=0,
-        trainer_defaults={"use_distributed_sampler": False},  # the data modules' own samplers know the ranks
+        # the data modules' own samplers know the ranks
+        trainer_defaults={"use_distributed_sampler": False, "callbacks": [FaultAdvice()]},
         parser_kwargs={"description": DESCRIPTION},
     )
 

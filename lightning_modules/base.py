@@ -16,7 +16,8 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 from torchmetrics import Metric
 
-from metrics import VideoMeanAveragePrecision, VideoMeanLabelAccuracy, VideoTopK, reduce_views
+from lightning_modules.finite_scores import check_finite
+from metrics import VideoMean, VideoMeanAveragePrecision, VideoMeanLabelAccuracy, VideoTopK, reduce_views
 
 SchedulerCallable = Callable[[Optimizer, int], LRScheduler]
 
@@ -61,6 +62,7 @@ class MultiLabelModule(pl.LightningModule, ABC):
                 self.hparams.pop(name)
         self.backbone, self.num_labels, self.single_label = backbone, num_labels, single_label
         self.optimizer, self.scheduler = optimizer, scheduler
+        self.val_loss = VideoMean()
         self.val_metrics = _metrics("val", single_label, num_labels)
         self.test_metrics = _metrics("test", single_label, num_labels)
 
@@ -100,18 +102,19 @@ class MultiLabelModule(pl.LightningModule, ABC):
         """Logits float32 (B, V, K) of all views of a batch, a few views at a time."""
         logits = [self(clips).float() for clips in batch.views()]
         stacked = torch.cat(logits) if logits else torch.empty(0, self.num_labels, device=self.device)
+        check_finite(stacked, batch, self._trainer)
         unfolded: Tensor = batch.unfold(stacked)
         return unfolded
 
     def validation_step(self, batch: Any, batch_idx: int) -> None:
-        """Mean loss over views, and the metrics of the mean scores."""
+        """Mean loss over views, and the metrics of the mean scores; each video counts once on any number of processes."""
         logits = self.score_views(batch)
-        finite = logits.isfinite().all(2).all(1)
-        if finite.any():
-            labels = batch.labels.to(logits.device)[finite, None].expand(-1, logits.shape[1], -1)
-            loss = self.loss(logits[finite].flatten(0, 1), labels.flatten(0, 1))
-            # sync_dist only at the end of the epoch: ranks may disagree on which videos can be read
-            self.log("val/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=int(finite.sum()))
+        labels = batch.labels.to(logits.device)
+        losses = logits.new_full((len(logits),), torch.nan)  # of videos that cannot be read
+        for video in logits.isfinite().all(2).all(1).nonzero().flatten().tolist():
+            losses[video] = self.loss(logits[video], labels[video].expand(logits.shape[1], -1))
+        self.val_loss.update(batch.index, losses)
+        self.log("val/loss", self.val_loss, on_step=False, on_epoch=True, batch_size=len(logits))
         self._update(self.val_metrics, batch, logits)
 
     def test_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:

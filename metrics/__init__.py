@@ -35,6 +35,7 @@ from metrics.score_file import ScoreFile, load_scores, save_scores
 from metrics.step_labels import Boundary, step_instants, step_labels
 from metrics.top_k import top_k_accuracy
 from metrics.video_map import VideoMeanAveragePrecision, VideoTopK
+from metrics.video_mean import VideoMean
 from metrics.video_scores import VideoScores
 
 __all__ = [
@@ -62,6 +63,7 @@ __all__ = [
     "Unlabelled",
     "Variant",
     "VideoHitAtK",
+    "VideoMean",
     "VideoMeanAveragePrecision",
     "VideoMeanLabelAccuracy",
     "VideoMeanTopError",

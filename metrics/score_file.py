@@ -158,4 +158,9 @@ def _fault(arrays: dict[str, Array]) -> str | None:
         return "index must rise strictly, each video once"
     if not bool(np.isin(arrays["labels"], (0, 1)).all()):
         return "labels must hold 0 and 1 only"
+    wrong = (np.isnan(arrays["logits"]) | (arrays["logits"] == np.inf)).any((1, 2))
+    if wrong.any():
+        return (
+            f"logits must not hold NaN or +inf, got them for {wrong.sum()} videos, first {arrays['videos'][wrong][0]}"
+        )
     return None

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from metrics import VideoMeanAveragePrecision, VideoScores, VideoTopK
+from metrics import VideoMean, VideoMeanAveragePrecision, VideoScores, VideoTopK
 
 # for each case, the batches of each rank: uneven, out of order, with repeats inside and across ranks
 CASES = {
@@ -24,15 +24,18 @@ def compute(batches: list[list[int]]) -> dict[str, torch.Tensor]:
     logits = torch.randn(11, 3, 4, generator=generator)
     labels = (torch.rand(11, 4, generator=generator) < 0.4).long()
     single = torch.nn.functional.one_hot(torch.arange(11) % 4, 4)
-    scores, mean_ap, top = VideoScores(), VideoMeanAveragePrecision(), VideoTopK()
+    scores, mean_ap, top, mean = VideoScores(), VideoMeanAveragePrecision(), VideoTopK(), VideoMean()
+    values = logits[:, 0, 0].where(torch.arange(11) != 5, torch.nan)
     for batch in batches:
         rows = torch.tensor(batch)
         scores.update(rows, logits[rows], labels[rows])
         mean_ap.update(rows, logits[rows, 0].sigmoid(), labels[rows])
         top.update(rows, logits[rows, 0].softmax(1), single[rows])
+        mean.update(rows, values[rows])
     index, gathered, truth = scores.compute()
     assert len(scores.scores) == len(batches), "after compute a process holds its own rows again"
-    return {"index": index, "logits": gathered, "labels": truth, "map": mean_ap.compute(), "top1": top.compute()}
+    results = {"map": mean_ap.compute(), "top1": top.compute(), "mean": mean.compute()}
+    return {"index": index, "logits": gathered, "labels": truth, **results}
 
 
 def main(rank: int, folder: Path) -> None:

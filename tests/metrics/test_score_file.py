@@ -104,6 +104,10 @@ def rewrite(path: Path, **change: Any) -> None:
         ({"videos": np.array([{}] * 4)}, r"test\.npz cannot be read as a score file: Object arrays cannot be loaded"),
         ({"index": np.arange(3)}, r"test\.npz is damaged: index must have shape \(4,\)"),
         ({"single_label": np.array([True, False])}, r"test\.npz is damaged: single_label must have shape \(\)"),
+        (
+            {"logits": np.full((4, 3, 2), np.nan, np.float32)},
+            r"damaged: .* NaN or \+inf, got them for 4 videos, first ",
+        ),
         ({"logits": np.zeros((4, 3, 2), np.int64)}, r"test\.npz is damaged: logits must have dtype float32, got int64"),
     ],
 )
