@@ -7,8 +7,9 @@ import torch
 class ChannelsLast(pl.Callback):
     """Keep the weights of convolutions channels-last (`channels_last_3d`, and `channels_last` for 2D), in every command.
 
-    Values do not change, only their order in memory: clips come channels-last from the data modules, and cuDNN then needs
-    no conversion around each convolution. It pays off with `bf16-mixed` or `16-mixed` on a GPU; on a CPU it may cost time.
+    Values do not change, only their order in memory. cuDNN then works in that order throughout: the first convolution
+    converts the clips, which come as planes, and what follows stays so. It pays off with `bf16-mixed` or `16-mixed` on a GPU;
+    on a CPU it may cost time.
     """
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
