@@ -194,23 +194,6 @@ def test_class_folders_train_with_one_label(run: Run, tmp_path: Path) -> None:
     assert cli.datamodule.label_names == ["jump", "run", "sit"]
 
 
-@pytest.mark.slow
-def test_fit_runs_on_two_processes(run: Run, tmp_path: Path) -> None:
-    run("fit", "--trainer.fast_dev_run=true")  # writes the configs
-    configs = ["-c", "shared.yaml", "-c", "base.yaml"]
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "cli.py"), "fit", *configs, "--trainer.devices=2", "--trainer.strategy=ddp",
-         "--trainer.max_epochs=2", "--trainer.default_root_dir=two"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr[-3000:]
-    stored = torch.load(tmp_path / "two" / "checkpoints" / "last.ckpt", weights_only=True)
-    assert stored["epoch"] == 1 and stored["global_step"] == 2  # 6 videos, 2 processes of 3 clips
-
-
 def test_last_checkpoint_is_of_the_last_epoch_whatever_is_validated(run: Run, tmp_path: Path) -> None:
     run("fit", "--trainer.max_epochs=2", "--trainer.check_val_every_n_epoch=5")
     assert torch.load(tmp_path / "run" / "checkpoints" / "last.ckpt", weights_only=True)["epoch"] == 1

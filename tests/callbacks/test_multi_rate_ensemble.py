@@ -1,6 +1,4 @@
 import csv
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +7,7 @@ from sklearn.metrics import average_precision_score
 
 from cli import main
 from metrics import load_scores
-from tests.conftest import EXPERIMENTS, LABELS, ROOT, SPLITS, Run
+from tests.conftest import EXPERIMENTS, LABELS, SPLITS, Run
 
 VIEWS = "--data.test_views={2: [2, 2], 4: [3, 1], 8: [1, 2]}"
 TEST = EXPERIMENTS / "multi_rate_test.yaml"
@@ -83,26 +81,3 @@ def test_earlier_scores_are_never_overwritten(run: Run, stage1: Path, tmp_path: 
 def test_weights_must_name_every_rate(run: Run, stage1: Path) -> None:
     with pytest.raises(ValueError, match="rate_weights has no weight for rate 8"):
         run("test", f"--ckpt_path={stage1}", VIEWS, "--trainer.callbacks.rate_weights={2: 1, 4: 1}", configs=(TEST,))
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("processes", [2, 3])
-def test_equal_on_several_processes_with_a_count_that_does_not_divide(
-    run: Run, stage1: Path, tmp_path: Path, processes: int
-) -> None:
-    run("test", f"--ckpt_path={stage1}", VIEWS, f"--trainer.callbacks.output={tmp_path / 'one'}", configs=(TEST,))
-    command = [
-        *(sys.executable, str(ROOT / "cli.py"), "test"),
-        *("-c", str(tmp_path / "shared.yaml"), "-c", str(tmp_path / "base.yaml"), "-c", str(TEST)),
-        f"--ckpt_path={stage1}",
-        VIEWS,
-        f"--trainer.callbacks.output={tmp_path / 'many'}",
-        f"--trainer.devices={processes}",
-        "--trainer.strategy=ddp",
-    ]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
-    assert done.returncode == 0, done.stderr[-3000:]
-    one, many = load_scores(tmp_path / "one" / "scores.npz"), load_scores(tmp_path / "many" / "scores.npz")
-    assert many.videos == one.videos
-    assert np.array_equal(one.logits.numpy(), many.logits.numpy())
-    assert (tmp_path / "one" / "ensemble.csv").read_text() == (tmp_path / "many" / "ensemble.csv").read_text()
