@@ -189,6 +189,7 @@ def check(folder: Path, name: str, one: Results, many: list[Results]) -> None:
         assert [Path(video["video"]).name for video in json.loads(path.read_text())] == TESTED[:count]
 
 
+@pytest.mark.slow
 def test_two_processes_do_what_one_does(folder: Path, one: Results) -> None:
     words = start(folder, "two", commands(folder, "two", 2, workers=1), "--trainer.devices=2", "--trainer.strategy=ddp")
     check(folder, "two", one, wait([(words, {})], folder, "two", 2))

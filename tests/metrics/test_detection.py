@@ -332,6 +332,7 @@ def test_detection_metric_refuses_rows_that_do_not_fit() -> None:
         metric.average_precision()
 
 
+@pytest.mark.slow
 def test_detection_metrics_of_two_processes_equal_one(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     script = Path(__file__).with_name("detection_script.py")

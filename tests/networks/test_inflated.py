@@ -44,7 +44,7 @@ def both(model: nn.Module, size: int, num_frames: int, **options: Any) -> tuple[
     return flat[0], deep[0].transpose(0, 1)
 
 
-@pytest.mark.parametrize("name", [*SMALL, *INCEPTIONS[:2], SLOW])
+@pytest.mark.parametrize("name", [*SMALL, INCEPTIONS[0], pytest.param(INCEPTIONS[1], marks=pytest.mark.slow), SLOW])
 def test_centre_rule_gives_every_frame_its_own_map(name: str) -> None:
     size = 75 if name in INCEPTIONS else 64
     flat, deep = both(image_model(name), size, 2, temporal=3, rule="centre")
