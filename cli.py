@@ -74,8 +74,19 @@ class VideoCLI(LightningCLI):
                     if isinstance(part, jsonargparse.Namespace) and part.get("init_args", {}).get(name):
                         part.init_args[name] = str(root / part.init_args[name])
 
+    def _check_last(self, subcommand: str) -> None:
+        """Refuse to score untrained weights, of which Lightning only warns."""
+        if subcommand != "fit" and self.config[subcommand].get("ckpt_path") == "last":
+            folders = [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if getattr(c, "dirpath", None)]
+            if not any(path for folder in folders for path in folder.glob("last*.ckpt")):
+                raise ValueError(
+                    f"--ckpt_path last: no last*.ckpt in {', '.join(map(str, folders)) or 'any folder of checkpoints'}; check "
+                    "--trainer.default_root_dir, or give the path of a checkpoint"
+                )
+
     def _run_subcommand(self, subcommand: str) -> None:
         """End what Lightning's launcher has started if this process fails: it would wait in a collective call, for ever."""
+        self._check_last(subcommand)
         try:
             super()._run_subcommand(subcommand)
         except BaseException:

@@ -77,6 +77,12 @@ def _outputs(trainer: pl.Trainer, stage: str) -> Iterator[Path]:
             yield Path(callback.dirpath)
         elif isinstance(output := getattr(callback, "output", None), str | Path) and stage in ("test", "predict"):
             yield Path(output)
+        elif (
+            isinstance(cache := getattr(callback, "cache", None), str | Path)
+            and stage == "fit"
+            and not any(Path(cache).glob("*"))
+        ):
+            yield Path(cache)  # one that holds something may be full, and on a disk that is only read
 
 
 def _of_a_dead_worker(exception: BaseException) -> bool:

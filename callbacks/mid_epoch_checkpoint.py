@@ -42,6 +42,11 @@ class MidEpochCheckpoint(ModelCheckpoint):
         if done < trainer.num_training_batches and done % trainer.accumulate_grad_batches == 0 and not validates:
             super().on_train_batch_end(trainer, pl_module, outputs, batch, batch_idx)
 
+    @property
+    def state_key(self) -> str:
+        """One of its own: nothing is stored under it, and Lightning refuses two that are equal."""
+        return f"{type(self).__qualname__}{id(self)}"
+
     def state_dict(self) -> dict[str, Any]:
         """Nothing: the file has one name, and Lightning would warn of a run without this callback."""
         return {}

@@ -15,7 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info, rank_zero_warn
 from callbacks.ensemble_table import metrics_of, rates_of, show
 from callbacks.files import free_paths, gather_dict, write_rows
 from callbacks.module_key import key_of
-from callbacks.score_journal import ScoreJournal, Stamp, stamp
+from callbacks.score_journal import ScoreJournal
 from metrics import (
     Absent,
     RateRow,
@@ -80,7 +80,7 @@ class MultiRateEnsemble(pl.Callback):
     ) -> dict[int, torch.Tensor]:
         """Logits (V, K) of those of the wanted videos that were scored before."""
         data = trainer.datamodule  # type: ignore[attr-defined]
-        self._videos = data.videos["test"]
+        self._stamp = data.score_stamp
         facts = {
             **data.score_facts(),
             "precision": trainer.precision,
@@ -95,10 +95,6 @@ class MultiRateEnsemble(pl.Callback):
                 f"{self._journal.folder}; MultiRateEnsemble(resume=False) scores all of them again"
             )
         return found
-
-    def _stamp(self, video: int) -> Stamp | None:
-        path = self._videos[video].path
-        return stamp(path) if path.exists() else None
 
     def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start empty; refuse weights that do not fit the rates before anything is scored."""

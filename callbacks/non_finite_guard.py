@@ -52,6 +52,8 @@ class NonFiniteGuard(pl.Callback):
         """Leave the work to a later guard."""
         guards = [callback for callback in trainer.callbacks if isinstance(callback, NonFiniteGuard)]  # type: ignore[attr-defined]
         self._works = guards[-1] is self
+        if stage == "fit":
+            self.skipped = 0  # of an earlier fit; a resumed one reads its number later
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -100,7 +102,7 @@ class NonFiniteGuard(pl.Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log `train/non_finite_steps`, the number of steps skipped so far."""
-        if self.skip:
+        if self.skip and self._works:
             pl_module.log("train/non_finite_steps", float(self.skipped), sync_dist=True)
 
     def on_save_checkpoint(

@@ -6,6 +6,7 @@ import struct
 import time
 import zlib
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,7 @@ class ScoreJournal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._known: set[Path] = set()  # the files that were read or written here
         self._file = -1
         self._synced = 0.0
 
@@ -38,11 +40,12 @@ class ScoreJournal:
         """Float32 (V, K) of each video that is there and whose file is as it was when it was scored.
 
         Args:
-            now: video -> `stamp` of its file; None if the video is not wanted.
+            now: video -> bytes and time of change of its file, ns; None if the video is not wanted.
         """
         found: dict[int, Tensor] = {}
         for path in sorted(self.folder.glob("*.scores")):
-            with path.open("rb") as file:
+            with suppress(FileNotFoundError), path.open("rb") as file:  # another test with this key may have ended
+                self._known.add(path)
                 if path.stat().st_size < len(_MAGIC):
                     continue
                 with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -74,6 +77,7 @@ class ScoreJournal:
             except FileExistsError:
                 continue
             os.write(file, _MAGIC)
+            self._known.add(self.folder / f"{number:06d}.scores")
             return file
         raise AssertionError
 
@@ -84,21 +88,15 @@ class ScoreJournal:
             self._file = -1
 
     def remove(self) -> None:
-        """Remove the files, and their folders if nothing else is in them."""
+        """Remove the files that this journal read or wrote, and their folders if nothing else is in them."""
         self.close()
-        for path in self.folder.glob("*.scores"):
+        for path in self._known:
             path.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.parent):
             try:
                 folder.rmdir()
             except OSError:
                 return
-
-
-def stamp(path: Path) -> Stamp:
-    """Bytes and time of change of a file, in ns."""
-    facts = path.stat()
-    return facts.st_size, facts.st_mtime_ns
 
 
 def _records(data: mmap.mmap) -> Iterator[tuple[int, Stamp, Tensor]]:

@@ -30,7 +30,8 @@ class SpeedInvariantTuning(pl.Callback):
         cache: folder to keep the backbone's features of `cache_clips` random clips of each training video at each rate in.
             They are computed before the first epoch, in bfloat16, and all epochs tune on them: no video is read and no
             backbone is run but for validation. Later runs with the same backbone, videos and clips use them again,
-            whatever their seed; an interrupted computation goes on where it stopped. None tunes on the videos.
+            whatever their seed; an interrupted computation goes on where it stopped. A change of code is not noticed:
+            remove the folder after one. None tunes on the videos.
         cache_clips: clips per video and rate; each step draws one of them.
 
     Raises:
@@ -50,7 +51,7 @@ class SpeedInvariantTuning(pl.Callback):
         if not rates or min(rates) <= 0:
             raise ValueError(f"rates must be positive and at least one, got {list(rates)}")
         self.init_from, self.rates, self.reinit_head = Path(init_from), sorted(map(float, rates)), reinit_head
-        self.cache, self.cache_clips = cache, cache_clips
+        self.cache, self.cache_clips = None if cache is None else Path(cache), cache_clips
         self._waiting = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
@@ -76,6 +77,7 @@ class SpeedInvariantTuning(pl.Callback):
                     f"{type(data).__name__} and {type(backbone).__name__}; leave cache out"
                 )
             data.cache_features(self.cache, self.cache_clips)  # type: ignore[union-attr]
+            backbone.bypassed = False  # type: ignore[union-attr]
         # Lightning warns of modules in eval mode, which is what freezing is for
         warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
 
@@ -110,8 +112,19 @@ class SpeedInvariantTuning(pl.Callback):
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """A resumed fit takes its weights from its own checkpoint."""
+        """A resumed fit takes its weights from its own checkpoint, which is not one of stage 1.
+
+        Raises:
+            ValueError: if its optimiser held the parameters that are frozen now.
+        """
         self._waiting = False
+        groups = [group for state in checkpoint.get("optimizer_states", ()) for group in state["param_groups"]]
+        held, parameters = sum(len(group["params"]) for group in groups), list(pl_module.parameters())
+        if held == len(parameters) != sum(parameter.requires_grad for parameter in parameters):
+            raise ValueError(
+                "the checkpoint to resume is one of stage 1: its optimiser held the backbone, which is frozen now; give it "
+                "with --trainer.callbacks.init_from and start stage 2 in a folder of its own, without --ckpt_path"
+            )
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse to start from nothing, and an optimiser that would move frozen parameters; fill the cache."""
@@ -160,6 +173,10 @@ class SpeedInvariantTuning(pl.Callback):
         """Validation comes from the videos."""
         if self.cache is not None:
             pl_module.backbone.bypassed = False  # type: ignore[union-attr]
+
+    def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
+        """Lightning does not tear down then."""
+        self.teardown(trainer, pl_module, "fit")
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """The same module may be used on videos again."""

@@ -9,9 +9,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -19,6 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clips.index_cache import content_stamp
 from clips.rate_batches import Draw
 from clips.targets import Video
 
@@ -61,7 +63,8 @@ class FeatureCache:
         self.rates = [float(rate) for rate in rates]
         self.units = (num_videos, len(self.rates))
         clips = (*self.units, self.num_clips)
-        key = {**key, "version": _VERSION, "rates": self.rates, "num_clips": self.num_clips, "shape": list(shape)}
+        key = {**key, "version": _VERSION, "rates": self.rates, "num_clips": self.num_clips}
+        key |= {"num_labels": num_labels, "shape": list(shape)}
         self.folder = self.root / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         # bfloat16 is int16 to NumPy, which has no such type
         self._layout: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -86,10 +89,14 @@ class FeatureCache:
                 "take another folder or fewer clips"
             )
         for name, size in sizes.items():
-            with (self.folder / name).open("ab") as file:  # never shortens what another process has begun
+            path = self.folder / name
+            if path.exists() and path.stat().st_size >= size:  # full perhaps, and not ours to write to
+                continue
+            with path.open("ab") as file:  # never shortens what another process has begun
                 if os.fstat(file.fileno()).st_size < size:
                     file.truncate(size)
-        (self.folder / "key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+        if not (self.folder / "key.json").exists():
+            (self.folder / "key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
 
     @property
     def num_bytes(self) -> int:
@@ -109,6 +116,8 @@ class FeatureCache:
     def write(self, video: int, rate: int, features: Tensor, labels: Tensor, index: Tensor) -> None:
         """Store the clips of a video at a rate; they count once `commit` was called.
 
+        Clips that show another video, since this one cannot be read, are used but never count: the next run tries again.
+
         Args:
             video: number.
             rate: place of the rate.
@@ -123,7 +132,8 @@ class FeatureCache:
             if array.shape != shape[2:]:
                 raise ValueError(f"{name} must have shape {shape[2:]}, got {array.shape}")
             self._put(name, video, rate, array)
-        self._written.append((video, rate))
+        if bool((index == video).all()):
+            self._written.append((video, rate))
 
     def commit(self) -> None:
         """Bring what was written to the disk, and only then say that it is there."""
@@ -131,15 +141,25 @@ class FeatureCache:
             if name == "done":
                 for video, rate in self._written:
                     self._put(name, video, rate, np.ones((), np.uint8))
-            with (self.folder / name).open("r+b") as file:
+            with self._changing(name) as file:
                 os.fsync(file.fileno())
         self._written = []
 
     def _put(self, name: str, video: int, rate: int, array: NDArray[Any]) -> None:
         # written, not mapped: processes of several machines may share the file
-        with (self.folder / name).open("r+b") as file:
+        with self._changing(name) as file:
             file.seek((video * self.units[1] + rate) * array.nbytes)
             file.write(array.tobytes())
+
+    @contextmanager
+    def _changing(self, name: str) -> Iterator[BinaryIO]:
+        """A file of the cache to write to; its errors say which, since a full disk has no name of its own."""
+        path = self.folder / name
+        try:
+            with path.open("r+b") as file:
+                yield file
+        except OSError as error:
+            raise OSError(error.errno, f"the feature cache cannot be written: {error.strerror}", str(path)) from error
 
     def read(self, video: int, rate: int, clip: int) -> tuple[Tensor, Tensor, int]:
         """Features bfloat16 (D, T', H', W'), labels float32 (K,) and the number of the video shown."""
@@ -182,14 +202,12 @@ def fingerprint(videos: Iterable[Video]) -> str:
     """Hash of what training clips take from videos: names, labels, intervals, windows, and size and age of the files."""
     digest = hashlib.sha256()
     for video in videos:
-        stat = video.path.stat()
         facts = (
             video.name,
             video.labels.tolist(),
             video.intervals.tolist(),
             video.window,
-            stat.st_size,
-            stat.st_mtime_ns,
+            content_stamp(video.path),
         )
         digest.update(repr(facts).encode())
     return digest.hexdigest()

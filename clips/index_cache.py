@@ -43,6 +43,18 @@ def stamp_of(path: Path) -> Stamp | None:
     return Stamp(status.st_size, status.st_mtime_ns)
 
 
+def content_stamp(path: Path) -> Stamp | None:
+    """As `stamp_of`, but of a folder of frames the bytes of all its files and the latest change of one.
+
+    A folder's own stamp stays as it is when its files are written anew.
+    """
+    if not path.is_dir():
+        return stamp_of(path)
+    with os.scandir(path) as entries:
+        stamps = [entry.stat() for entry in entries]
+    return Stamp(sum(one.st_size for one in stamps), max((one.st_mtime_ns for one in stamps), default=0))
+
+
 class IndexCache:
     """A folder with a small file for the index of each video; any number of processes may read and fill it at once.
 

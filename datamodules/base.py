@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 
 from clips.dataset import ClipSpec, PastEnd, TrainClips, ViewedVideos, collate_train
 from clips.feature_cache import CachedClips, FeatureCache
-from clips.index_cache import IndexCache
+from clips.index_cache import IndexCache, content_stamp
 from clips.rate_batches import RateBatches, RatePer, TrainLoader
 from clips.sampling import ShortVideo
 from clips.shards import Shard
@@ -166,6 +166,8 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         if stage == "predict":
             self.videos["predict"] = VideoTable.from_videos(_to_predict(self.predict_path))
             return
+        if stage == "fit":
+            self.features = None  # of an earlier fit with these data
         splits: tuple[Split, ...] = _SPLITS[stage]
         for split in splits:
             videos = self._read(split)
@@ -264,6 +266,10 @@ class VideoDataModule(pl.LightningDataModule, ABC):
     def score_facts(self) -> dict[str, Any]:
         """What the scores of the test videos depend on, besides the weights."""
         return score_facts(self)
+
+    def score_stamp(self, number: int) -> tuple[int, int] | None:
+        """Bytes and time of change of a test video, ns; None if it is not there."""
+        return content_stamp(self.videos["test"][number].path)
 
     def predict_dataloader(self) -> DataLoader[Any]:
         """All test views, and the views of the score curve, of the videos under `predict`."""

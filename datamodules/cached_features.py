@@ -18,7 +18,7 @@ from clips.views import normalise
 if TYPE_CHECKING:
     from datamodules.base import VideoDataModule
 
-_COMMIT = 64  # units between two commits: so much is computed again after a kill
+_COMMIT = 64  # batches between two commits: so much is computed again after a kill
 
 
 class _Units(Sampler[list[Draw]]):
@@ -67,6 +67,7 @@ def open_cache(
     own = {
         "videos": fingerprint(videos),
         "clips": repr((replace(spec, index_cache=None), data.target, data.short_side, data.flip)),
+        "classes": [type(data).__qualname__, type(data.train_clips()).__qualname__],
         "normalised": [data.mean.tolist(), data.std.tolist()],
     }
     cache.open({**own, **key}, len(videos), data.train_rates, data.num_labels, tuple(shape))
@@ -94,7 +95,7 @@ def fill_cache(
         ValueError: as of the data module, if too many videos cannot be read.
     """
     # by their own number, since another process may be writing already
-    units = [(video, rate) for video, rate in cache.missing() if (video * cache.units[1] + rate) % world_size == rank]
+    units = [(video, rate) for video, rate in cache.missing() if (video + rate) % world_size == rank]
     if not units:
         return 0
     batches = _Units(cache, units, data.batch_size)

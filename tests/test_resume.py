@@ -211,3 +211,17 @@ def test_what_cannot_go_on_exactly_is_said(run: Run, tmp_path: Path) -> None:
     path = f"--ckpt_path={tmp_path / 'run' / 'ends' / 'step=6.ckpt'}"
     with pytest.warns(UserWarning, match="give max_epochs, or go on from"):
         run("fit", "--data.batch_size=1", end, path, "--trainer.max_epochs=-1", "--trainer.max_steps=9")
+
+
+@pytest.mark.parametrize("subcommand", ["validate", "test"])
+def test_last_is_refused_where_there_is_none_to_score(run: Run, subcommand: str) -> None:
+    with pytest.raises(ValueError, match=r"--ckpt_path last: no last\*\.ckpt in .*checkpoints; check --trainer"):
+        run(subcommand, "--ckpt_path=last")
+
+
+def test_a_second_mid_epoch_checkpoint_may_have_other_minutes_or_the_same(run: Run, tmp_path: Path) -> None:
+    more = tmp_path / "more.yaml"
+    more.write_text(
+        "trainer: {callbacks+: [{class_path: MidEpochCheckpoint, init_args: {dirpath: checkpoints, minutes: 30}}]}"
+    )
+    run("fit", "--trainer.fast_dev_run=true", configs=(more,))

@@ -1,20 +1,26 @@
 import csv
+import errno
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any, ClassVar
 
+import lightning.pytorch as pl
 import numpy as np
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
-from clips.feature_cache import FeatureCache
+from callbacks import SpeedInvariantTuning
+from clips.feature_cache import FeatureCache, fingerprint
 from clips.rate_batches import Draw
+from clips.targets import Video
 from clips.views import normalise
 from datamodules.cached_features import open_cache
 from networks import Backbone
-from tests.conftest import EXPERIMENTS, ROOT, Run, weights, write_configs
+from tests.conftest import EXPERIMENTS, LABELS, ROOT, Run, weights, write_configs
 
 STAGE2 = EXPERIMENTS / "speed_invariant.yaml"
 RATES = (2.0, 4.0, 8.0)
@@ -152,6 +158,76 @@ def test_other_seed_uses_the_same_cache(tune: Any, tmp_path: Path, passes: list[
     assert passes == [1]
 
 
+def test_one_more_label_is_another_cache(tune: Any, stage1: Path, tmp_path: Path) -> None:
+    steps = ("--trainer.max_steps=1", "--trainer.limit_val_batches=0", "--trainer.callbacks.reinit_head=true")
+    state = {key: value for key, value in weights(stage1).items() if key.startswith("backbone.")}
+    torch.save({"state_dict": state}, stage1)
+    for number, labels in enumerate((LABELS, [*LABELS, "yawn"])):
+        (tmp_path / "labels.txt").write_text("\n".join(labels))
+        cache = tune(str(number), *steps, f"--data.labels={tmp_path / 'labels.txt'}").datamodule.features
+        assert all(cache.read(video, 0, 0)[1].shape == (len(labels),) for video in range(6))
+    assert len(list((tmp_path / "features").iterdir())) == 2
+
+
+def test_features_follow_the_pictures_of_a_folder_of_frames(tmp_path: Path) -> None:
+    (tmp_path / "000001.jpg").write_bytes(b"one")
+    os.utime(tmp_path / "000001.jpg", ns=(0, 1))
+    videos = [Video("folder", tmp_path, np.empty(0, np.int64), np.empty((0, 2)))]
+    before, folder = fingerprint(videos), tmp_path.stat().st_mtime_ns
+    (tmp_path / "000001.jpg").write_bytes(b"two")
+    assert tmp_path.stat().st_mtime_ns == folder and fingerprint(videos) != before
+
+
+def test_module_and_data_serve_videos_again_after_a_fit_that_failed(
+    tune: Any, stage1: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cli = tune("good", "--trainer.limit_val_batches=0")
+    module, data = cli.model, cli.datamodule
+    trainer = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+
+    def fail(*args: Any) -> None:
+        raise RuntimeError("in a step")
+
+    monkeypatch.setattr(module, "training_step", fail)
+    tuning = SpeedInvariantTuning(stage1, cache=cli.datamodule.features.root, cache_clips=2)
+    with pytest.raises(RuntimeError, match="in a step"):
+        pl.Trainer(max_epochs=1, callbacks=[tuning, ModelCheckpoint(save_top_k=0)], **trainer).fit(module, data)
+    monkeypatch.undo()
+    assert not module.backbone.bypassed
+    pl.Trainer(max_steps=1, callbacks=[ModelCheckpoint(save_top_k=0)], **trainer).fit(module, data)
+    assert data.features is None
+
+
+def test_checkpoint_of_stage_1_is_not_resumed_as_stage_2(tune: Any, stage1: Path) -> None:
+    with pytest.raises(ValueError, match=r"one of stage 1: .*give it with --trainer\.callbacks\.init_from"):
+        tune("run", f"--ckpt_path={stage1}")
+
+
+def test_full_cache_serves_where_nothing_can_be_written(
+    tune: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder,) = (tune("first", "--trainer.limit_val_batches=0").datamodule.features.folder,)
+    opened = Path.open
+
+    def only_read(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
+        if path.is_relative_to(folder) and mode != "rb":
+            raise PermissionError(13, "Permission denied", str(path))
+        return opened(path, mode, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", only_read)
+    tune("second", "--trainer.limit_val_batches=0")
+
+
+def test_full_disk_is_named(tune: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(file: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("clips.feature_cache.os.fsync", full)
+    with pytest.raises(OSError, match=r"the feature cache cannot be written: No space left.*/features/") as caught:
+        tune("run")
+    assert any("make room there" in note for note in caught.value.__notes__)
+
+
 def test_cache_needs_a_positive_number_of_clips(tune: Any) -> None:
     with pytest.raises(ValueError, match="cached clips per video and rate must be at least 1, got 0"):
         tune("run", "--trainer.callbacks.cache_clips=0")
@@ -177,6 +253,7 @@ def test_a_video_that_cannot_be_read_is_replaced_and_counted(tune: Any, tiny: Pa
         data = tune("run", *place).datamodule
     assert [data.features.read(video, 0, 0)[2] for video in (1, 2, 3)] == [1, 3, 3]
     assert list(data.broken) == ["train_2.mp4"]
+    assert data.features.missing() == [(2, 0), (2, 1), (2, 2)]  # tried again by the next run
     with pytest.raises(ValueError, match="1 of 6 training videos cannot be read, more than max_broken"):
         tune("strict", *place, "--data.max_broken=0.1", "--data.target=video")
 

@@ -12,7 +12,8 @@ import torch
 
 import callbacks.multi_rate_ensemble
 from callbacks.module_key import key_of
-from callbacks.score_journal import ScoreJournal, stamp
+from callbacks.score_journal import ScoreJournal
+from clips.index_cache import content_stamp
 from metrics import load_scores
 from tests.conftest import EXPERIMENTS, ROOT, Run
 
@@ -190,7 +191,7 @@ def test_scores_of_any_number_of_processes_are_taken_over_by_any_other(
     assert "test_4.mp4" in test(first, "many")
     restore(own / "test_4.mp4", broken)
     (journal,) = (tmp_path / "run" / "unfinished_test").iterdir()
-    finished = ScoreJournal(journal).read(lambda video: stamp(own / f"test_{video}.mp4"))
+    finished = ScoreJournal(journal).read(lambda video: content_stamp(own / f"test_{video}.mp4"))
     assert len(finished) >= 2
     for video in finished:
         damage(own / f"test_{video}.mp4")
