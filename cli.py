@@ -12,6 +12,7 @@ import jsonargparse
 import lightning.pytorch as pl
 import torch.distributed as dist
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
 
@@ -77,11 +78,15 @@ class VideoCLI(LightningCLI):
     def _check_last(self, subcommand: str) -> None:
         """Refuse to score untrained weights, of which Lightning only warns."""
         if subcommand != "fit" and self.config[subcommand].get("ckpt_path") == "last":
-            folders = [Path(c.dirpath) for c in self.trainer.checkpoint_callbacks if getattr(c, "dirpath", None)]
+            folders = [
+                Path(c.dirpath)
+                for c in self.trainer.checkpoint_callbacks
+                if isinstance(c, ModelCheckpoint) and c.dirpath
+            ]
             if not any(path for folder in folders for path in folder.glob("last*.ckpt")):
                 raise ValueError(
-                    f"--ckpt_path last: no last*.ckpt in {', '.join(map(str, folders)) or 'any folder of checkpoints'}; check "
-                    "--trainer.default_root_dir, or give the path of a checkpoint"
+                    f"--ckpt_path last: no last*.ckpt in {', '.join(map(str, folders)) or 'any folder of checkpoints'}; "
+                    "check --trainer.default_root_dir, or give the path of a checkpoint"
                 )
 
     def _run_subcommand(self, subcommand: str) -> None:

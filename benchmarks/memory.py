@@ -37,11 +37,14 @@ NEAR = 3  # looks whose median is a start, a middle or an end
 
 
 class Look(NamedTuple):
-    """A process at one moment: bytes, shared ones counted in full (rss), in parts (pss), not at all (uss); open files."""
+    """A process at one moment: bytes, shared ones counted in full (rss) or in parts (pss), and open files.
+
+    Anonymous bytes are those of no file: what programs allocate, whatever other processes of the machine do.
+    """
 
     rss: float
     pss: float
-    uss: float
+    anonymous: float
     files: float
 
 
@@ -71,8 +74,7 @@ def look(pid: int) -> Look:
     for row in (folder / "smaps_rollup").read_text(encoding="utf-8").splitlines()[1:]:
         name, amount, *_ = row.split()
         bytes_of[name] = int(amount) * 1024
-    private = bytes_of["Private_Clean:"] + bytes_of["Private_Dirty:"]
-    return Look(bytes_of["Rss:"], bytes_of["Pss:"], private, len(list((folder / "fd").iterdir())))
+    return Look(bytes_of["Rss:"], bytes_of["Pss:"], bytes_of["Anonymous:"], len(list((folder / "fd").iterdir())))
 
 
 def collect(folder: Path, quick: bool) -> list[Path]:
@@ -115,13 +117,13 @@ def turns(data: Files, seconds: float) -> list[dict[str, Look]]:
 
 
 def flat(looks: Sequence[dict[str, Look]]) -> bool:
-    """Whether no process gained private memory or open files; prints start, middle and end of each."""
-    print("| process | RSS MB | PSS MB | USS MB | open files | |\n|---|---|---|---|---|---|")
+    """Whether no process gained anonymous memory or open files; prints start, middle and end of each."""
+    print("| process | RSS MB | PSS MB | anonymous MB | open files | |\n|---|---|---|---|---|---|")
     places, verdicts = (0, (len(looks) - NEAR) // 2, len(looks) - NEAR), []
     for name in looks[0]:
         near = [[turn[name] for turn in looks[place : place + NEAR]] for place in places]
         start, middle, end = (Look(*(median(column) for column in zip(*some, strict=True))) for some in near)
-        holds = end.uss - start.uss <= SLACK and end.files <= start.files
+        holds = end.anonymous - start.anonymous <= SLACK and end.files <= start.files
         cells = [
             " ".join(f"{value / unit:.0f}" for value in values)
             for unit, values in zip((1e6, 1e6, 1e6, 1), zip(start, middle, end, strict=True), strict=True)

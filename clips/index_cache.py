@@ -24,7 +24,7 @@ from clips.targets import Video
 _FORMAT = 1  # raise it whenever `read_index` comes to say something else about a file
 # A decoder of another version or machine may give other pixels, hence other checksums.
 _READER = f"{_FORMAT} {platform.machine()} {av.library_versions}"
-_FRAMES_KEPT = {False: 1 << 21, True: 1 << 18}  # without and with a cache; about 30 bytes each
+_KEPT = {False: 60e6, True: 8e6}  # bytes of indices, without and with a cache
 
 
 class Stamp(NamedTuple):
@@ -38,7 +38,7 @@ def stamp_of(path: Path) -> Stamp | None:
     """The stamp of a file or folder; None if it is not there."""
     try:
         status = path.stat()
-    except OSError:
+    except (OSError, ValueError):  # also a name that no file can have
         return None
     return Stamp(status.st_size, status.st_mtime_ns)
 
@@ -135,7 +135,7 @@ def _pack(index: VideoIndex, head: list[Any]) -> bytes:
 def _load(path: Path, entry: Path, head: list[Any]) -> VideoIndex | None:
     try:
         return _unpack(entry.read_bytes(), path, head)
-    except (OSError, ValueError, TypeError, KeyError, zlib.error):
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError, MemoryError, zlib.error):
         return None
 
 
@@ -184,9 +184,9 @@ class Indices:
     def __init__(self, folder_fps: float | None, cache: Path | None) -> None:
         self.folder_fps = folder_fps
         self.read = IndexCache(cache).read if cache else read_index
-        self._most = _FRAMES_KEPT[cache is not None]
+        self._most = _KEPT[cache is not None]
         self._kept: OrderedDict[Path, tuple[Stamp, VideoIndex | FrameFolder]] = OrderedDict()
-        self._frames = 0
+        self._bytes = 0.0
 
     def of(self, video: Video) -> VideoIndex | FrameFolder:
         """The index of a video.
@@ -197,7 +197,7 @@ class Indices:
         stamp = stamp_of(video.path)
         kept = self._kept.pop(video.path, None)
         if kept is not None:
-            self._frames -= kept[1].total_frames
+            self._bytes -= _size(kept[1])
         if kept is not None and kept[0] == stamp:
             index = kept[1]
         elif video.path.is_dir():
@@ -206,7 +206,12 @@ class Indices:
             index = self.read(video.path)
         if stamp is not None:
             self._kept[video.path] = stamp, index
-            self._frames += index.total_frames
-        while self._frames > self._most and len(self._kept) > 1:
-            self._frames -= self._kept.popitem(last=False)[1][1].total_frames
+            self._bytes += _size(index)
+        while self._bytes > self._most and len(self._kept) > 1:
+            self._bytes -= _size(self._kept.popitem(last=False)[1][1])
         return index
+
+
+def _size(index: VideoIndex | FrameFolder) -> int:
+    """About how many bytes an index takes: its arrays of a value a frame, or the names of the pictures."""
+    return 5000 + index.total_frames * (90 if isinstance(index, FrameFolder) else 30)

@@ -105,7 +105,7 @@ class Texts(Sequence[str]):
         return len(self.column)
 
     def __getitem__(self, row: int) -> str:  # type: ignore[override]
-        return self.column[row].tobytes().decode("utf-8", "surrogatepass")
+        return self.column[range(len(self))[row]].tobytes().decode("utf-8", "surrogatepass")
 
     def __iter__(self) -> Iterator[str]:
         return self.at(None)

@@ -39,6 +39,8 @@ class AvaDataModule(VideoDataModule):
         ValueError: if an argument is out of range, or an official file cannot be read.
     """
 
+    left_out_below = True
+
     def __init__(
         self,
         annotations: dict[Split, Path],

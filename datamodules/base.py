@@ -64,8 +64,8 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         broken_test: `error` stops at an unreadable test video; `report` counts it as scored lowest and lists it.
         past_end: an interval past the end of its video is an `error`, or cut there (`clip`).
         past_end_tolerance: seconds that an interval may end late, for annotations that round.
-        leave_out: text file with one video name a line: videos of the annotations that are missing or broken here. A name
-            before a slash stands for all below it: the movie of AVA's `MOVIE/0902`.
+        leave_out: text file with one video name a line: videos of the annotations that are missing or broken here. With AVA
+            and Volleyball the name before the slash stands for all moments of a video: the movie of `MOVIE/0902`.
         index_cache: folder in which the frame times of each video are kept, for all processes and later runs; made where it
             is absent, filled as videos are opened, or at once by the command `scan`.
         predict: what `predict` reads: a video, a folder of videos, or a text file with one path a line.
@@ -76,6 +76,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
     """
 
     label_names: list[str]
+    left_out_below = False  # whether names are `VIDEO/MOMENT`, and a listed VIDEO stands for all of them
 
     def __init__(
         self,
@@ -137,7 +138,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         self.spec = ClipSpec(
             num_frames, fps, folder_fps, short_video, crop_size, past_end, past_end_tolerance, index_cache
         )
-        self.left_out = LeftOut(leave_out)
+        self.left_out = LeftOut(leave_out, self.left_out_below)
         self.videos: dict[str, VideoTable] = {}
         self.broken: dict[str, str] = {}
         self._resumed: dict[str, Any] = {}

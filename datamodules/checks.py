@@ -15,25 +15,26 @@ _REMEMBERED = 4096  # files known to exist or not
 
 
 class LeftOut:
-    """The videos that a list leaves out; a name before a slash stands for all below it.
+    """The videos that a list leaves out.
 
     Args:
         path: text file with one video name a line; None leaves out nothing.
+        below: whether what stands before the slash of a name stands for all of them, as the movie of AVA's `MOVIE/0902`.
 
     Raises:
         ValueError: if the file does not exist, is empty, or repeats a line.
     """
 
-    def __init__(self, path: Path | None) -> None:
-        self.path = path
+    def __init__(self, path: Path | None, below: bool = False) -> None:
+        self.path, self._below = path, below
         self._found = dict.fromkeys(read_list(path) if path else (), False)
 
     def __bool__(self) -> bool:
         return bool(self._found)
 
     def __contains__(self, name: str) -> bool:
-        """Whether a video, or what stands before the slash of its name, is listed; remembers what was found."""
-        entry = name if name in self._found else name.partition("/")[0]
+        """Whether a video is listed; remembers what was found."""
+        entry = name if name in self._found or not self._below else name.partition("/")[0]
         if entry not in self._found:
             return False
         self._found[entry] = True

@@ -16,7 +16,7 @@ def read_list(path: Path) -> list[str]:
     Raises:
         ValueError: if the file does not exist, is no text, is empty, or repeats a line.
     """
-    lines = [line.strip() for line in read_text(path).splitlines() if line.strip()]
+    lines = [line.strip() for line in read_text(path).split("\n") if line.strip()]
     if not lines:
         raise ValueError(f"list file {path} is empty; expected one entry a line")
     repeated = next((line for line, count in Counter(lines).items() if count > 1), None)
@@ -26,11 +26,14 @@ def read_list(path: Path) -> list[str]:
 
 
 def leaves_root(name: str) -> bool:
-    """Whether a path, taken as relative to a folder, leads out of it: by its text alone, links are not followed."""
+    """Whether a path, taken as relative to a folder, may lead out of it: it is absolute, or has a step `..`.
+
+    Its text decides. After a link a step up leads where the link's maker did not mean, so `a/../b` is refused as well.
+    """
     if ".." not in name and ":" not in name and not name.startswith(("/", "\\")):
         return False
-    path = PurePath(os.path.normpath(name))
-    return bool(path.anchor) or ".." in path.parts[:1]
+    path = PurePath(name)
+    return bool(path.anchor) or ".." in path.parts
 
 
 def list_videos(path: Path) -> list[Path]:

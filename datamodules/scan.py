@@ -16,6 +16,7 @@ from clips.frame_folder import FrameFolder, read_folder_frames
 from clips.index_cache import IndexCache, Indices, stamp_of
 from clips.inspection import inspect_video, silence
 from clips.packets import VideoIndex
+from clips.sampling import TOLERANCE
 from clips.targets import Video
 from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
@@ -49,9 +50,9 @@ def scan(
 ) -> int:
     """Read every video of a data set, also to fill its `index_cache`, and report which are good, bad or odd.
 
-    A bad file is one that a run would stop at or replace: missing, unreadable, or with intervals or windows that do not fit
-    it. An odd one is read right, but worth knowing. The report has a row for each file; a second start reads only files
-    that it does not have, or that have changed since, and those that a process died of.
+    A bad file is one that a run would stop at or replace: missing, unreadable, too short for a rate, or with intervals or
+    windows that do not fit it. An odd one is read right, but worth knowing. The report has a row for each file; a second
+    start reads only files that it does not have, that have changed since, or that were bad.
 
     Args:
         data: the data set, as of `fit`: `--data CONFIG.yaml --data.root FOLDER`.
@@ -72,6 +73,7 @@ def scan(
     if (workers is not None and workers < 1) or time_limit <= 0:
         raise ValueError(f"workers must be at least 1 and time_limit positive, got {workers} and {time_limit}")
     began, spec, rows = time.monotonic(), data.spec, read_report(report)
+    rate = max(*data.train_rates, *data.test_views, *data.val_views)
     data.prepare_data()
     videos = _Files(data, splits)
     todo = [file for file in videos.files if not _finished(file, rows.get(file), frames, spec)]
@@ -88,20 +90,21 @@ def scan(
                 if isinstance(result, LostError)
                 else result
             )
-            rows[file], _ = _judged(row, videos.of(file), spec)
+            rows[file], _ = _judged(row, videos.of(file), spec, rate)
             append(rows[file])
             progress.update()
     bad: list[str] = read_list(data.left_out.path) if data.left_out.path else []
     for file in videos.files:  # also rows of an earlier scan, since annotations and settings may have changed
-        rows[file], names = _judged(rows[file], videos.of(file), spec)
+        rows[file], names = _judged(rows[file], videos.of(file), spec, rate)
         bad += names
     found = [rows[file] for file in videos.files]
     write_report(report, [*found, *(row for file, row in rows.items() if file not in videos.files)])
-    show(found, f"{len(found)} files, {len(todo)} of them read now, in {time.monotonic() - began:.0f} s")
-    print(f"report: {report}")
     num_bad = sum(row["status"] == "bad" for row in found)
     if num_bad:
         path = write_bad_list(bad_list or report.with_name(f"{report.stem}_bad.txt"), list(dict.fromkeys(bad)))
+    show(found, f"{len(found)} files, {len(todo)} of them read now, in {time.monotonic() - began:.0f} s")
+    print(f"report: {report}")
+    if num_bad:
         print(f"to leave the bad videos out of a run: --data.leave_out {path}")
     return num_bad
 
@@ -113,9 +116,10 @@ class _Files:
         self.tables: list[VideoTable] = []
         self.files: dict[str, list[tuple[int, int]]] = {}
         known: tuple[Split, ...] = get_args(Split)
-        if not set(splits.split(",")) <= set(known):
+        wanted = {split.strip() for split in splits.split(",")}
+        if not wanted <= set(known):
             raise ValueError(f"splits must be some of {','.join(known)}, got {splits!r}")
-        for split in (split for split in known if split in splits.split(",")):
+        for split in (split for split in known if split in wanted):
             self.tables.append(VideoTable.from_videos(data.read_split(split)))
             for number, (name, file) in enumerate(zip(self.tables[-1].names(), self.tables[-1].paths(), strict=True)):
                 if name not in data.left_out:
@@ -130,13 +134,13 @@ class _Files:
 def _finished(file: str, row: Row | None, frames: Frames, spec: ClipSpec) -> bool:
     """Whether a row of an earlier scan says all that is asked of a file, and still holds."""
     path, stamp = Path(file), stamp_of(Path(file))
-    if row is None or stamp is None or (row["bytes"], row["mtime_ns"]) != tuple(map(str, stamp)):
+    if row is None or row["problem"] or stamp is None or (row["bytes"], row["mtime_ns"]) != tuple(map(str, stamp)):
         return False
     if _DEPTH.get(row["decoded"], -1) < _DEPTH[frames]:
         return False
     if path.is_dir():
         return row["fps"] == str(spec.folder_fps)
-    return bool(row["problem"]) or spec.index_cache is None or IndexCache(spec.index_cache).knows(path)
+    return spec.index_cache is None or IndexCache(spec.index_cache).knows(path)
 
 
 def _blank(job: _Job) -> Row:
@@ -184,15 +188,15 @@ def _decode(index: VideoIndex | FrameFolder, frames: Frames) -> None:
             read_frames(index, block, _SIZE)
 
 
-def _judged(row: Row, videos: Iterator[Video], spec: ClipSpec) -> tuple[Row, list[str]]:
-    """The row with what its annotations say, and the names of the videos that a run cannot use."""
+def _judged(row: Row, videos: Iterator[Video], spec: ClipSpec, rate: float) -> tuple[Row, list[str]]:
+    """The row with what its annotations and the largest rate say, and the names of the videos that a run cannot use."""
     if row["problem"]:
         return row | {"status": "bad", "annotations": ""}, [video.name for video in videos]
     refused, late, strict = {}, 0, replace(spec, past_end="error")
     for video in videos:
-        if reason := _refusal(video, float(row["seconds"]), spec):
+        if reason := _refusal(video, row, spec, rate):
             refused[video.name] = reason
-        elif spec.past_end == "clip" and _refusal(video, float(row["seconds"]), strict):
+        elif spec.past_end == "clip" and _refusal(video, row, strict, rate):
             late += 1
     text = next(iter(refused.values()), "past the end: intervals are cut there" if late else "")
     text += f" (and {len(refused) - 1} more videos of the file)" if len(refused) > 1 else ""
@@ -200,10 +204,18 @@ def _judged(row: Row, videos: Iterator[Video], spec: ClipSpec) -> tuple[Row, lis
     return row | {"status": status, "annotations": text}, list(refused)
 
 
-def _refusal(video: Video, duration: float, spec: ClipSpec) -> str:
+def _refusal(video: Video, row: Row, spec: ClipSpec, rate: float) -> str:
+    duration, fps = float(row["seconds"]), spec.fps or float(row["fps"])
     try:
         window_times(video, np.zeros(1), duration)
         check_intervals(video, duration, spec)
     except ValueError as error:
         return str(error)
+    start, end = video.window or (0.0, duration)
+    seconds = min(end, duration) - max(start, 0.0)
+    # as `clip_frames` refuses it
+    if spec.num_frames > 1 and (row["frames"] == "1" or rate / fps > seconds - TOLERANCE):
+        return (
+            f"{video.name}: rate {rate:g} leaves one frame of its {seconds:.3f} s; use a smaller rate or leave it out"
+        )
     return ""

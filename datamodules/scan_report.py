@@ -1,6 +1,7 @@
 """The report of the command `scan`: a table that grows row by row, what it says in short, and the list of bad videos."""
 
 import csv
+import io
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -8,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 COLUMNS = (
@@ -39,10 +41,13 @@ def read_report(path: Path) -> dict[str, Row]:
         ValueError: if the file is no report.
     """
     try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
+        with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
     except FileNotFoundError:
         return {}
-    rows = list(csv.reader(text.splitlines(keepends=True)))
+    except OSError as error:
+        raise ValueError(f"report {path} cannot be read ({error.strerror}); name another file") from error
+    rows = list(csv.reader(io.StringIO(text, newline="")))  # only its own line ends are ends of rows
     if rows and not text.endswith("\n"):
         rows.pop()
     if text and (not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows[1:])):
@@ -55,8 +60,14 @@ def read_report(path: Path) -> dict[str, Row]:
 
 def write_report(path: Path, rows: Iterable[Row]) -> None:
     """Write a report in one step: at all times the whole old file or the whole new one is there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.touch()
+    except OSError as error:
+        raise ValueError(
+            f"report {path} cannot be written ({error.strerror}); choose a folder for it with --report"
+        ) from error
     try:
         with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
             writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
@@ -81,7 +92,14 @@ def growing_report(path: Path) -> Iterator[Callable[[Row], None]]:
 
 
 def write_bad_list(path: Path, names: Sequence[str]) -> Path:
-    """Write names one a line; beside a file with other names, under the next free number. Returns where they are."""
+    """Write names one a line; beside a file with other names, under the next free number. Returns where they are.
+
+    Raises:
+        ValueError: if a name holds a line break.
+    """
+    broken = next((name for name in names if "\n" in name or "\r" in name), None)
+    if broken is not None:
+        raise ValueError(f"video {broken!r} has a line break in its name, which no list can hold; rename it")
     text, free, number = "".join(f"{name}\n" for name in names), path, 0
     while free.exists() and free.read_text(encoding="utf-8", errors="surrogateescape") != text:
         number += 1
@@ -104,12 +122,18 @@ def show(rows: Sequence[Row], title: str) -> None:
     for status in ("good", "odd", "bad"):
         table.add_row(status, str(counts[status]), "", end_section=status == "bad")
     for kind, having in sorted(kinds.items()):
-        table.add_row(kind, str(len(having)), having[0]["file"])
+        table.add_row(escape(_printable(kind)), str(len(having)), escape(_printable(having[0]["file"])))
     console.print(table)
     for row in [row for row in rows if row["status"] == "bad"][:10]:
-        console.print(f"bad: {row['problem'] or row['annotations']}", markup=False, highlight=False, soft_wrap=True)
+        text = _printable(f"bad: {row['problem'] or row['annotations']}")
+        console.print(text, markup=False, highlight=False, soft_wrap=True)
     if counts["bad"] > 10:
         console.print(f"and {counts['bad'] - 10} more bad files in the report")
+
+
+def _printable(text: str) -> str:
+    """With names that are not UTF-8 spelt out."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _notes(row: Row) -> list[str]:

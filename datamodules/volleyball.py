@@ -39,6 +39,8 @@ class VolleyballDataModule(VideoDataModule):
         **kwargs: see `VideoDataModule`.
     """
 
+    left_out_below = True
+
     def __init__(
         self,
         root: Path,

@@ -183,7 +183,12 @@ def test_module_and_data_serve_videos_again_after_a_fit_that_failed(
 ) -> None:
     cli = tune("good", "--trainer.limit_val_batches=0")
     module, data = cli.model, cli.datamodule
-    trainer = {"logger": False, "enable_progress_bar": False, "enable_model_summary": False, "accelerator": "cpu"}
+    trainer: dict[str, Any] = {
+        "logger": False,
+        "enable_progress_bar": False,
+        "enable_model_summary": False,
+        "accelerator": "cpu",
+    }
 
     def fail(*args: Any) -> None:
         raise RuntimeError("in a step")

@@ -20,13 +20,19 @@ from datamodules import (
 from datamodules.files import VideoFiles, leaves_root
 
 OUT = ["/etc/x.mp4", "../x.mp4", "../../etc/x.mp4", "a/../../x.mp4", "a/b/../../../c/x.mp4", "..", "//host/x.mp4"]
-IN = ["x.mp4", "a/../x.mp4", "..x.mp4", "a..b/x..mp4", "...", "./a/x.mp4", "a/b/../../x.mp4", "~/x.mp4", "a:b.mp4"]
+UP = ["a/../x.mp4", "a/b/../../x.mp4", "a/.."]  # out of the root where `a` is a link
+IN = ["x.mp4", "..x.mp4", "a..b/x..mp4", "...", "./a/x.mp4", "~/x.mp4", "a:b.mp4"]
 
 
 @pytest.mark.parametrize("name", [*OUT, *IN])
 def test_paths_leave_the_root_where_they_end_up_outside(name: str) -> None:
     ends = os.path.abspath(os.path.join("/some/root", name))
     assert leaves_root(name) == (not f"{ends}/".startswith("/some/root/")) == (name in OUT)
+
+
+@pytest.mark.parametrize("name", UP)
+def test_a_step_up_is_refused_also_where_its_text_ends_up_inside(name: str) -> None:
+    assert leaves_root(name)
 
 
 def write(path: Path, text: str) -> Path:

@@ -403,3 +403,62 @@ def test_page_names_every_column_and_odd_thing() -> None:
     kinds = set(re.findall(r'yield f?"([a-z ]+): ', code))
     assert len(kinds) >= 7 and not [kind for kind in kinds if kind != "one picture" and kind not in page]
     assert not [column for column in COLUMNS if f"`{column}`" not in page]
+
+
+def test_video_too_short_for_the_largest_rate_is_bad(tmp_path: Path) -> None:
+    for name, count in (("one.mp4", 1), ("three.mp4", 3), ("long.mp4", 9)):
+        write_video(tmp_path / name, pictures(count))
+    rows = [f"{name}.mp4,walk,,,train" for name in ("one", "three", "long")]
+    data = data_set(tmp_path, *rows, train_rates=[2, 4], val_views={2: (1, 1)}, test_views={2: (1, 1)})
+    assert scan(data, tmp_path / "scan.csv", workers=1) == 2
+    found = rows_of(tmp_path / "scan.csv")
+    assert [found[f"{name}.mp4"]["status"] for name in ("one", "three", "long")] == ["bad", "bad", "good"]
+    assert "rate 4 leaves one frame" in found["three.mp4"]["annotations"]
+    assert (tmp_path / "scan_bad.txt").read_text() == "one.mp4\nthree.mp4\n"
+
+
+def test_mended_file_is_read_again_though_its_size_and_time_are_the_same(
+    tmp_path: Path, kinds: Kinds, reads: Reads
+) -> None:
+    (row,) = copies(tmp_path, kinds("h264"), "a.mp4")
+    whole, status = (tmp_path / "a.mp4").read_bytes(), (tmp_path / "a.mp4").stat()
+    for content, bad in ((bytes(len(whole)), 1), (whole, 0)):
+        (tmp_path / "a.mp4").write_bytes(content)
+        os.utime(tmp_path / "a.mp4", ns=(status.st_mtime_ns, status.st_mtime_ns))
+        assert scan(data_set(tmp_path, row), tmp_path / "scan.csv", workers=1) == bad
+    assert reads() == ["a.mp4", "a.mp4"]
+
+
+@pytest.mark.parametrize("name", ["a\u2028b.mp4", "Title [dQw4w9] x.mp4", "a[/b].mp4", "form\x0cfeed.mp4"])
+def test_names_that_look_like_line_ends_or_markup_pass(
+    tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_bytes(b"no video")
+    rows = [f"{name},walk,,,train"]
+    for _ in range(2):
+        assert scan(data_set(tmp_path, *rows), tmp_path / "scan.csv", workers=1) == 1
+    assert "bad: " in capsys.readouterr().out
+    (tmp_path / "good.mp4").touch()
+    usable = data_set(tmp_path, *rows, "good.mp4,walk,,,train", leave_out=tmp_path / "scan_bad.txt")
+    usable.setup("fit")
+    assert list(usable.videos["train"].names()) == ["good.mp4"]
+
+
+def test_bad_folder_leaves_out_itself_and_not_what_is_in_it(tmp_path: Path, kinds: Kinds) -> None:
+    (tmp_path / "kitchen").mkdir()
+    rows = [*copies(tmp_path, kinds("h264"), "kitchen/1.mp4", "kitchen/2.mp4"), "kitchen,walk,,,train"]
+    assert scan(data_set(tmp_path, *rows), tmp_path / "scan.csv", workers=1) == 1
+    usable = data_set(tmp_path, *rows, leave_out=tmp_path / "scan_bad.txt")
+    usable.setup("fit")
+    assert list(usable.videos["train"].names()) == ["kitchen/1.mp4", "kitchen/2.mp4"]
+
+
+def test_report_that_cannot_be_written_is_refused_before_anything_is_read(
+    tmp_path: Path, kinds: Kinds, reads: Reads
+) -> None:
+    (row,) = copies(tmp_path, kinds("h264"), "a.mp4")
+    for report in (tmp_path / "a.mp4" / "scan.csv", tmp_path):
+        with pytest.raises(ValueError, match=r"report .* cannot be (read|written) \("):
+            scan(data_set(tmp_path, row), report)
+    assert reads() == []
