@@ -45,9 +45,9 @@ def test_growth_of_a_process_is_seen(capsys: pytest.CaptureFixture[str]) -> None
             {"parent": still, "train worker 0": still._replace(**last)}
         ] * 3
 
-    assert memory.flat(looks()) and memory.flat(looks(uss=61e6))
+    assert memory.flat(looks()) and memory.flat(looks(anonymous=61e6))
     assert "| parent | 100 100 100 | 80 80 80 | 60 60 60 | 9 9 9 | flat |" in capsys.readouterr().out
-    assert not memory.flat(looks(uss=90e6)) and not memory.flat(looks(files=10))
+    assert not memory.flat(looks(anonymous=90e6)) and not memory.flat(looks(files=10))
     assert "| train worker 0 | 100 100 100 | 80 80 80 | 60 60 60 | 9 9 10 | GROWS |" in capsys.readouterr().out
 
 
