@@ -1,4 +1,7 @@
-"""Loaders, rates and device-side normalisation that all data sets share."""
+"""Loaders, rates and device-side normalisation that all data sets share.
+
+Half of the file is the list of arguments: it is what `--data.help` prints, and must stand in one constructor.
+"""
 
 import os
 import warnings
@@ -22,9 +25,10 @@ from clips.shards import Shard
 from clips.targets import Target, Video
 from clips.video_table import VideoTable
 from clips.views import VideoViews, ViewBatch, Views, collate_views, normalise
+from datamodules.arguments import check_amounts, check_sizes, checked_views
 from datamodules.cached_features import fill_cache, open_cache
 from datamodules.checks import LeftOut, check_apart, check_videos
-from datamodules.files import list_videos
+from datamodules.files import to_predict
 from datamodules.resume import batches_done, score_facts, trained_on
 
 Split = Literal["train", "val", "test"]
@@ -111,22 +115,18 @@ class VideoDataModule(pl.LightningDataModule, ABC):
     ) -> None:
         super().__init__()
         self.train_rates = [float(rate) for rate in train_rates]
-        self.test_views = _views("test_views", test_views or {rate: (10, 3) for rate in self.train_rates})
-        self.val_views = _views("val_views", val_views or {rate: (3, 1) for rate in self.train_rates})
-        if not crop_size <= min(short_side[0], test_short_side):
-            raise ValueError(
-                f"crop_size {crop_size} must fit into short_side {list(short_side)} and test_short_side {test_short_side}"
-            )
-        if short_side[0] > short_side[1]:
-            raise ValueError(f"short_side must be [smallest, largest], got {list(short_side)}")
-        if min(num_frames, batch_size, test_batch_size, views_per_step, clips_per_video) < 1:
-            raise ValueError(
-                "num_frames, batch_size, test_batch_size, views_per_step, clips_per_video must be at least 1"
-            )
-        if not 0 <= max_broken <= 1:
-            raise ValueError(f"max_broken is a share of the training videos, 0 to 1, got {max_broken}")
-        if curve_step is not None and curve_step <= 0:
-            raise ValueError(f"curve_step must be positive seconds or null, got {curve_step}")
+        self.test_views = checked_views("test_views", test_views or {rate: (10, 3) for rate in self.train_rates})
+        self.val_views = checked_views("val_views", val_views or {rate: (3, 1) for rate in self.train_rates})
+        check_sizes(short_side, test_short_side, crop_size)
+        check_amounts(
+            max_broken,
+            curve_step,
+            num_frames=num_frames,
+            batch_size=batch_size,
+            test_batch_size=test_batch_size,
+            views_per_step=views_per_step,
+            clips_per_video=clips_per_video,
+        )
         self.rate_per, self.target, self.flip, self.short_side = rate_per, target, flip, short_side
         self.test_short_side, self.batch_size, self.test_batch_size = test_short_side, batch_size, test_batch_size
         self.clips_per_video, self.num_workers, self.views_per_step = clips_per_video, num_workers, views_per_step
@@ -165,7 +165,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
                 file is in the training split and in another; if `leave_out` names a video that no split has.
         """
         if stage == "predict":
-            self.videos["predict"] = VideoTable.from_videos(_to_predict(self.predict_path))
+            self.videos["predict"] = VideoTable.from_videos(to_predict(self.predict_path))
             return
         if stage == "fit":
             self.features = None  # of an earlier fit with these data
@@ -335,21 +335,3 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         clips = batch["clips"]
         batch["clips"] = normalise(clips, self.mean, self.std) if clips.dtype == torch.uint8 else clips.float()
         return batch
-
-
-def _views(name: str, views: dict[float, tuple[int, int]]) -> Views:
-    for rate, (positions, crops) in views.items():
-        if float(rate) <= 0 or min(positions, crops) < 1:
-            raise ValueError(
-                f"{name} maps a positive rate to [positions, crops] of at least 1, got {rate}: {[positions, crops]}"
-            )
-    return {float(rate): (positions, crops) for rate, (positions, crops) in views.items()}
-
-
-def _to_predict(path: Path | None) -> list[Video]:
-    if path is None:
-        raise ValueError("predict is not set; give a video, a folder or a list: --data.predict PATH")
-    return [
-        Video(str(video), video, np.empty(0, dtype=np.int64), np.empty((0, 2), dtype=np.float64))
-        for video in list_videos(path)
-    ]

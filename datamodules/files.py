@@ -5,7 +5,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePath
 
+import numpy as np
+
 from annotations.values import read_text
+from clips.targets import Video
 
 SUFFIXES = {".mp4", ".avi", ".mkv", ".webm", ".mov", ".m4v", ".mpg", ".mpeg", ".ts", ".wmv", ".flv", ".3gp"}
 
@@ -56,6 +59,18 @@ def list_videos(path: Path) -> list[Path]:
     if missing:
         raise ValueError(f"{len(missing)} of {len(videos)} videos do not exist, the first: {missing[0]}")
     return videos
+
+
+def to_predict(path: Path | None) -> list[Video]:
+    """Records without labels of the videos that a path stands for, as `list_videos`.
+
+    Raises:
+        ValueError: if there is no path, or it stands for no video.
+    """
+    if path is None:
+        raise ValueError("predict is not set; give a video, a folder or a list: --data.predict PATH")
+    nothing = (np.empty(0, np.int64), np.empty((0, 2), np.float64))
+    return [Video(str(video), video, *nothing) for video in list_videos(path)]
 
 
 class VideoFiles:
