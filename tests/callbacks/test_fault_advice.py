@@ -1,10 +1,10 @@
 """A killed worker, a full disk, a folder that cannot be written to, a vanished video: a clear error and whole files."""
 
 import errno
-import multiprocessing
 import os
 import resource
 import signal
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +15,8 @@ import torch
 
 from callbacks import AtomicCheckpointIO, FaultAdvice
 from callbacks.files import check_writable, write_whole
+from clips.dataset import TrainClips
+from clips.rate_batches import Draw
 from tests.conftest import EXPERIMENTS, Run
 
 TEST = EXPERIMENTS / "multi_rate_test.yaml"
@@ -135,12 +137,18 @@ def test_killed_worker_is_explained_and_the_fit_goes_on_from_the_checkpoint(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = ("--data.batch_size=1", "--data.num_workers=2", STEPS)
-
-    def kill() -> None:
-        os.kill(multiprocessing.active_children()[0].pid or 0, signal.SIGKILL)
-
-    at_step(monkeypatch, 2, kill)
     path = tmp_path / "run" / "checkpoints" / "last-within-epoch.ckpt"
+    parent, read = os.getpid(), TrainClips.__getitem__
+
+    def die(self: TrainClips, draw: Draw) -> dict[str, Any]:
+        """The worker that has the last clip to read waits for a checkpoint and dies: its clip cannot have been sent."""
+        while draw.key[-1] == 5 and os.getpid() != parent:
+            if path.exists():
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.01)
+        return read(self, draw)
+
+    monkeypatch.setattr(TrainClips, "__getitem__", die)
     with pytest.raises((RuntimeError, OSError, EOFError)) as error:  # what is noticed first: the death or its silence
         run("fit", *settings)
     why, where = notes(error.value)[:2]
