@@ -1,6 +1,7 @@
 """Kinetics-400, -600 and -700."""
 
 import os
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +12,7 @@ from annotations.kinetics import read_kinetics
 from annotations.label_names import label_names
 from annotations.records import AnnotatedVideo
 from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
 from datamodules.files import SUFFIXES, VideoFiles
 
@@ -73,44 +75,44 @@ class KineticsDataModule(VideoDataModule):
                     "predict these videos (--data.predict), or leave out annotations.test to test on val"
                 )
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The clips of a split, those that are not there included.
 
         Raises:
             ValueError: if a row of the file is of another split.
         """
-        if split not in self.annotations:
-            return []
-        records = read_kinetics(self.annotations[split], self.label_names)
+        records = read_kinetics(self.annotations[split], self.label_names) if split in self.annotations else []
         other = next((record for record in records if record.subset not in _SUBSETS[split]), None)
         if other:
             raise ValueError(f"{other.where}: the row is of split {other.subset!r}, but the file is given as {split}")
         whole, none = np.array([[0.0, np.inf]]), np.empty((0, 2))  # a file holds its clip alone; one array for all
         paths = _paths(self.root, split, self.places, records, self.label_names)
-        return [
+        return VideoTable.from_videos(
             Video(record.name, path, record.labels, whole if len(record.labels) else none)
             for record, path in zip(records, paths, strict=True)
-        ]
+        )
 
 
 def _paths(
     root: Path, split: str, places: list[str], records: list[AnnotatedVideo], label_names: list[str]
-) -> list[Path]:
-    files, paths = cache(_files), []
+) -> Iterator[Path]:
     folders = cache(_folders)
+
+    @cache
+    def find(above: tuple[str, ...]) -> tuple[Path, VideoFiles | None]:
+        folder = root
+        for place in filter(None, above):
+            folder = folders(folder).get(_plain(place), folder / place)
+        return folder, VideoFiles(folder) if folder.is_dir() else None
+
     for record in records:
         label = label_names[record.labels[0]] if len(record.labels) else ""
         youtube_id, start, end = record.name.rsplit("_", 2)
         fields = _fields(split, label, youtube_id, int(start), int(end))
         *above, name = (place.format(**fields) for place in places)
-        folder = root
-        for place in filter(None, above):
-            folder = folders(folder).get(_plain(place), folder / place)
-        found = files(folder)
-        paths.append(
-            found.path(name, record.where) if found else folder / f"{name}.mp4"
-        )  # a missing class is reported by video
-    return paths
+        folder, files = find(tuple(above))
+        # a missing class is reported by video
+        yield files.path(name, record.where) if files else folder / f"{name}.mp4"
 
 
 def _fields(split: str, label: str, youtube_id: str, time_start: int, time_end: int) -> dict[str, Any]:
@@ -121,10 +123,6 @@ def _fields(split: str, label: str, youtube_id: str, time_start: int, time_end: 
         "time_start": time_start,
         "time_end": time_end,
     }
-
-
-def _files(folder: Path) -> VideoFiles | None:
-    return VideoFiles(folder) if folder.is_dir() else None
 
 
 def _folders(parent: Path) -> dict[str, Path]:

@@ -46,8 +46,7 @@ def test_videos_lie_in_the_folder_of_their_class(tmp_path: Path, blank: str) -> 
         ["air drumming"],
     ]
     assert all(video.intervals.tolist() == [[0, np.inf]] for video in videos), "a file is its clip alone"
-    assert videos[0].intervals is videos[1].intervals, "one array for 650000 clips"
-    assert data.read_split("train") == data.read_split("test") == []
+    assert not data.read_split("train") and not data.read_split("test")
 
 
 @pytest.mark.parametrize(
