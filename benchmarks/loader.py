@@ -77,7 +77,7 @@ def module(paths: list[Path]) -> FolderOfVideos:
 def epoch(data: FolderOfVideos, read: Read | None = None) -> None:
     """One epoch of the train loader with new workers, which read clips in another way than ours if `read` is given."""
 
-    def others(index: VideoIndex, numbers: Numbers, size: tuple[int, int]) -> Tensor:
+    def others(index: VideoIndex, numbers: Numbers, size: tuple[int, int], *, shared: bool) -> Tensor:
         assert read is not None
         return read(index.path, numbers, size)
 

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, default_collate, get_worker_info
 
 from clips.decoding import VideoError, VideoIndex, read_frames
 from clips.frame_folder import FrameFolder, read_folder_frames
@@ -48,14 +48,14 @@ class _Opened:
     times: Array
     first: int
 
-    def read(self, numbers: NDArray[np.int64], size: tuple[int, int]) -> tuple[Tensor, Tensor]:
+    def read(self, numbers: NDArray[np.int64], size: tuple[int, int], *, shared: bool = False) -> tuple[Tensor, Tensor]:
         """The distinct frames among `numbers` (...), uint8 (M, H, W, 3), and the row of each number, int64 (...)."""
         wanted, rows = np.unique(numbers, return_inverse=True)
         wanted = wanted + self.first
         if isinstance(self.index, FrameFolder):
-            frames = read_folder_frames(self.index, wanted, size)
+            frames = read_folder_frames(self.index, wanted, size, shared=shared)
         else:
-            frames = read_frames(self.index, wanted, size)
+            frames = read_frames(self.index, wanted, size, shared=shared)
         return frames, torch.from_numpy(rows.reshape(numbers.shape))
 
 
@@ -259,7 +259,8 @@ class ViewedVideos(_Videos, Dataset[VideoViews]):
             )
         except ValueError as error:
             raise ValueError(f"{video.path}: {error}") from error
-        frames, rows = opened.read(plan.numbers, size)
+        # in a worker, which sends them as they are: else they would be there twice
+        frames, rows = opened.read(plan.numbers, size, shared=get_worker_info() is not None)
         return VideoViews(number, frames, rows, plan, labels, boxes=video.boxes)
 
 

@@ -40,13 +40,16 @@ class _AstrayError(Exception):
     """The file does not behave as its index says; the message tells how."""
 
 
-def read_frames(index: VideoIndex, numbers: NDArray[np.int64], size: tuple[int, int] | None = None) -> Tensor:
+def read_frames(
+    index: VideoIndex, numbers: NDArray[np.int64], size: tuple[int, int] | None = None, *, shared: bool = False
+) -> Tensor:
     """Decode chosen frames of a video, each one once.
 
     Args:
         index: Of the file, as `read_index` gives it.
         numbers: Frame numbers in presentation order, strictly increasing, int64 `(M,)`.
         size: Height and width to resize to (bilinear), as displayed; `None` keeps the size of the file.
+        shared: Decode into shared memory, which a loader worker hands over without another copy.
 
     Returns:
         uint8 `(M, H, W, 3)`, RGB, turned as the file asks; resizing comes before turning. In memory they are planes.
@@ -56,7 +59,7 @@ def read_frames(index: VideoIndex, numbers: NDArray[np.int64], size: tuple[int, 
         VideoError: If a frame cannot be decoded, or the file has changed since it was indexed.
     """
     numbers = checked_numbers(index, numbers)
-    frames = empty_frames(len(numbers), *checked_size(index, size))
+    frames = empty_frames(len(numbers), *checked_size(index, size), shared)
     painter = Painter(frames.numpy(), index.turn)
     # packet -> slot; what the first way leaves missing is decoded again from the start of the file
     missing = {int(index.packets.place[number]): slot for slot, number in enumerate(numbers)}
@@ -126,9 +129,10 @@ def checked_size(index: _Frames, size: tuple[int, int] | None) -> tuple[int, int
     return height, width
 
 
-def empty_frames(count: int, height: int, width: int) -> Tensor:
+def empty_frames(count: int, height: int, width: int, shared: bool) -> Tensor:
     """Room for frames, uint8 `(M, H, W, 3)`, each colour of each frame a plane: what resizing and networks work on."""
-    return torch.empty(count, 3, height, width, dtype=torch.uint8).permute(0, 2, 3, 1)
+    planes = torch.empty(count, 3, height, width, dtype=torch.uint8)
+    return (planes.share_memory_() if shared else planes).permute(0, 2, 3, 1)  # type: ignore[no-untyped-call]
 
 
 class Painter:

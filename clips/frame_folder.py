@@ -127,13 +127,16 @@ def _numbered(path: Path) -> list[tuple[int, str]]:
     return numbered
 
 
-def read_folder_frames(index: FrameFolder, numbers: NDArray[np.int64], size: tuple[int, int] | None = None) -> Tensor:
+def read_folder_frames(
+    index: FrameFolder, numbers: NDArray[np.int64], size: tuple[int, int] | None = None, *, shared: bool = False
+) -> Tensor:
     """Decode chosen frames of a folder.
 
     Args:
         index: Of the folder, as `read_frame_folder` gives it.
         numbers: Frame numbers from 0, strictly increasing, int64 `(M,)`.
         size: Height and width to resize to (bilinear); `None` keeps the size.
+        shared: Decode into shared memory, which a loader worker hands over without another copy.
 
     Returns:
         uint8 `(M, H, W, 3)`, RGB.
@@ -143,7 +146,7 @@ def read_folder_frames(index: FrameFolder, numbers: NDArray[np.int64], size: tup
         VideoError: If a picture cannot be decoded or has another size than the first.
     """
     numbers = checked_numbers(index, numbers)
-    frames = empty_frames(len(numbers), *checked_size(index, size))
+    frames = empty_frames(len(numbers), *checked_size(index, size), shared)
     painter = Painter(frames.numpy(), (False, False, False))
     for slot, number in enumerate(numbers.tolist()):
         path = index.path / index.names[number]

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import DataLoader
 
 from clips.dataset import ClipSpec, TrainClips, ViewedVideos, collate_train, window_times
 from clips.decoding import VideoError
@@ -61,6 +62,26 @@ def test_views_of_a_window_are_those_of_a_file_cut_there(movie: Path, tmp_path: 
     assert whole.plan is not None and part.plan is not None
     np.testing.assert_array_equal(whole.plan.numbers, part.plan.numbers)
     assert torch.allclose(whole.frames.float().mean(dim=(1, 2, 3)), part.frames.float().mean(dim=(1, 2, 3)), atol=1.5)
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_worker_decodes_views_where_it_sends_them_from(movie: Path, tmp_path: Path, kind: str) -> None:
+    for k, picture in enumerate(level_frames(20)):
+        write_picture(tmp_path / f"{k + 1:06d}.png", picture)
+
+    class Told(ViewedVideos):
+        """Each item with whether its frames are in shared memory already."""
+
+        def __getitem__(self, number: int) -> Any:
+            item = super().__getitem__(number)
+            return item.frames.is_shared(), item  # type: ignore[no-untyped-call]
+
+    video = record(movie if kind == "file" else tmp_path)
+    data = Told([video], 0, SPEC, views={2.0: (2, 1)}, short_side=32, broken="error")
+    ((shared, sent),) = DataLoader(data, batch_size=None, num_workers=1)
+    unshared, here = data[0]
+    assert (shared, unshared) == (True, False)
+    assert torch.equal(sent.frames, here.frames) and torch.equal(sent.rows, here.rows)
 
 
 def test_window_is_cut_at_the_ends_of_the_file() -> None:
