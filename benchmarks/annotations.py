@@ -5,9 +5,9 @@ A simulated annotation file is read by `AnnotatedVideosDataModule` as before a t
 thousand folders that are links to one folder of a thousand files. Then forked workers take random samples' annotations,
 and how much memory each has for itself is what Linux says of it (private pages in `smaps_rollup`).
 
-For comparison a tenth of the videos as a list of `Video` objects, which the table replaces, scaled by ten; and the reader of
-Charades' own CSV format, without the videos. Each measurement runs in a process of its own, on one thread; megabytes are
-10^6 bytes.
+For comparison a tenth of the videos as a list of `Video` objects, which the table replaces, scaled by ten; and the readers
+of Charades' and Kinetics' own CSV formats, without the videos. Each measurement runs in a process of its own, on one thread;
+megabytes are 10^6 bytes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ from typing import Any
 
 import numpy as np
 
+from annotations.label_names import label_names
 from clips.targets import Video
-from datamodules import AnnotatedVideosDataModule
+from datamodules import AnnotatedVideosDataModule, KineticsDataModule
 from datamodules.charades import charades_videos
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -49,14 +50,20 @@ def names(number: int) -> str:
 
 
 def write_files(folder: Path, videos: int, intervals: int) -> None:
-    """Write the videos, `annotations.csv` and `charades.csv`, which has the same rows."""
+    """Write the videos, `annotations.csv`, `charades.csv`, which has the same rows, and a `kinetics.csv` as long."""
     (folder / "files").mkdir()
     for number in range(min(FILES, videos)):
         (folder / "files" / f"video_{number:06d}.mp4").touch()
     for part in range(-(-videos // FILES)):
         (folder / f"part_{part:04d}").symlink_to("files")
     random = np.random.default_rng(0)
-    with (folder / "annotations.csv").open("w") as table, (folder / "charades.csv").open("w") as charades:
+    classes = label_names("kinetics700")
+    with (
+        (folder / "annotations.csv").open("w") as table,
+        (folder / "charades.csv").open("w") as charades,
+        (folder / "kinetics.csv").open("w") as kinetics,
+    ):
+        kinetics.write("label,youtube_id,time_start,time_end,split\n")
         table.write("video,label,start,end,split\n")
         charades.write("id,actions,length\n")
         for number in range(videos):
@@ -67,6 +74,7 @@ def write_files(folder: Path, videos: int, intervals: int) -> None:
             table.writelines(f"{name}.mp4,activity {k:03d},{start:.2f},{end:.2f},{split}\n" for k, start, end in rows)
             actions = ";".join(f"c{k:03d} {start:.2f} {end:.2f}" for k, start, end in rows)
             charades.write(f"{name.replace('/', '_')},{actions},41.00\n")
+            kinetics.write(f'"{classes[labels[0]]}",{number:011d},{number % 300},{number % 300 + 10},train\n')
 
 
 def own_memory() -> float:
@@ -107,6 +115,12 @@ def charades(folder: Path) -> Figures:
     return measured(lambda: charades_videos(folder / "charades.csv", folder, "train"))[0]
 
 
+def kinetics(folder: Path) -> Figures:
+    """Figures of the reader of Kinetics' CSV files."""
+    data = KineticsDataModule(folder, {"train": folder / "kinetics.csv"}, "kinetics700")
+    return measured(lambda: data.read_split("train"))[0]
+
+
 def measured(work: Callable[[], Any]) -> tuple[Figures, Any]:
     """Seconds, and megabytes more in memory afterwards and at the highest point; and what the work made."""
     gc.collect()
@@ -140,7 +154,12 @@ def _look(videos: Sequence[Video], seed: int, sender: Connection) -> None:
         sender.send(own_memory() - before)
 
 
-TASKS: dict[str, Callable[[Path], Figures]] = {"table": table, "objects": objects, "charades": charades}
+TASKS: dict[str, Callable[[Path], Figures]] = {
+    "table": table,
+    "objects": objects,
+    "charades": charades,
+    "kinetics": kinetics,
+}
 
 
 def measure(name: str, folder: Path) -> Figures:
