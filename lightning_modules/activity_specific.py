@@ -83,6 +83,7 @@ class ActivitySpecific(MultiLabelModule):
 
     def setup(self, stage: str) -> None:
         """Count which labels occur together in the training videos; a checkpoint that is resumed overrides it."""
+        super().setup(stage)
         if stage != "fit" or not self.correlation:
             return
         count = getattr(self.trainer.datamodule, "cooccurrence", None)  # type: ignore[attr-defined]

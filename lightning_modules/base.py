@@ -38,8 +38,8 @@ class MultiLabelModule(pl.LightningModule, ABC):
         num_labels: K; linked to the data, so it is not set by hand.
         optimizer: given the trainable parameters; SGD as the papers print it by default.
         scheduler: given the optimiser and the number of steps of the fit, such as `WarmupCosine`; steps once a batch.
-        single_label: exactly one label per video: softmax, cross-entropy, top-1, top-5 and mean label accuracy instead of
-            sigmoid, binary cross-entropy and mean average precision.
+        single_label: exactly one label per video: softmax, cross-entropy, top-1, top-5 (of more than five labels) and mean
+            label accuracy instead of sigmoid, binary cross-entropy and mean average precision.
     """
 
     def __init__(
@@ -66,6 +66,22 @@ class MultiLabelModule(pl.LightningModule, ABC):
         self.val_metrics = _metrics("val", single_label, num_labels)
         self.test_metrics = _metrics("test", single_label, num_labels)
 
+    def setup(self, stage: str) -> None:
+        """Compare the training videos with `single_label`.
+
+        Raises:
+            ValueError: if it is set and one of them has several labels.
+        """
+        data = getattr(self.trainer, "datamodule", None)
+        if stage == "fit" and self.single_label and hasattr(data, "cooccurrence"):
+            pairs = data.cooccurrence().triu(1).nonzero().tolist()
+            if pairs:
+                one, other = (data.label_names[k] for k in pairs[0])
+                raise ValueError(
+                    f"single_label: true expects one label a video, but some training videos have both {one!r} and "
+                    f"{other!r}; leave it out, or correct the annotations"
+                )
+
     @abstractmethod
     def forward(self, clips: Tensor) -> Tensor:
         """Clips float (N, C, T, H, W) to logits (N, K)."""
@@ -86,9 +102,9 @@ class MultiLabelModule(pl.LightningModule, ABC):
         return F.binary_cross_entropy_with_logits(logits.float(), labels.float())
 
     def on_train_batch_start(self, batch: Any, batch_idx: int) -> None:
-        """Seed dropout from (seed, step, rank): a resumed fit draws what the unbroken one would have drawn."""
+        """Seed dropout from (seed, epoch, batch, rank): a resumed fit draws what the unbroken one would have drawn."""
         seed = int(os.environ.get("PL_GLOBAL_SEED", 0))
-        torch.manual_seed(hash((seed, self.global_step, self.global_rank)) % 2**63)
+        torch.manual_seed(hash((seed, self.current_epoch, batch_idx, self.global_rank)) % 2**63)
 
     def training_step(self, batch: dict[str, Tensor], batch_idx: int) -> Tensor:
         """Loss of one batch of random clips."""

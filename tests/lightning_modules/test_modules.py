@@ -59,6 +59,19 @@ def test_single_label_trains_with_softmax_cross_entropy() -> None:
         assert set(metrics) == {f"{stage}/top1", f"{stage}/mean_label_accuracy"}
 
 
+def test_single_label_refuses_videos_of_several(run: Run) -> None:
+    with pytest.raises(ValueError, match=r"single_label: true expects one label.*some training videos have both '\w+' and"):
+        run("fit", "--model.single_label=true")
+
+
+def test_each_batch_of_an_accumulated_step_draws_its_own_dropout() -> None:
+    module, seeds = AveragePooling(small(), 4), []
+    for batch in (0, 1, 2, 1):
+        module.on_train_batch_start({}, batch)
+        seeds.append(torch.initial_seed())
+    assert len(set(seeds)) == 3 and seeds[1] == seeds[3]
+
+
 def test_default_optimiser_is_the_printed_one_and_skips_frozen_parameters() -> None:
     module = AveragePooling(small(), 4)
     module.backbone.requires_grad_(False)
