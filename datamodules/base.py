@@ -25,7 +25,15 @@ from clips.shards import Shard
 from clips.targets import Target, Video
 from clips.video_table import VideoTable
 from clips.views import VideoViews, ViewBatch, Views, collate_views, normalise
-from datamodules.arguments import check_amounts, check_sizes, checked_views
+from datamodules.arguments import (
+    check_at_least,
+    check_channels,
+    check_positive,
+    check_share,
+    check_sizes,
+    checked_rates,
+    checked_views,
+)
 from datamodules.cached_features import fill_cache, open_cache
 from datamodules.checks import LeftOut, check_apart, check_videos
 from datamodules.files import to_predict
@@ -114,19 +122,16 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         curve_step: float | None = 1.0,
     ) -> None:
         super().__init__()
-        self.train_rates = [float(rate) for rate in train_rates]
+        self.train_rates = checked_rates("train_rates", train_rates)
         self.test_views = checked_views("test_views", test_views or {rate: (10, 3) for rate in self.train_rates})
         self.val_views = checked_views("val_views", val_views or {rate: (3, 1) for rate in self.train_rates})
         check_sizes(short_side, test_short_side, crop_size)
-        check_amounts(
-            max_broken,
-            curve_step,
-            num_frames=num_frames,
-            batch_size=batch_size,
-            test_batch_size=test_batch_size,
-            views_per_step=views_per_step,
-            clips_per_video=clips_per_video,
-        )
+        check_channels(mean, std)
+        check_positive(fps=fps, folder_fps=folder_fps, curve_step=curve_step)
+        check_share("max_broken", max_broken)
+        check_at_least(0, num_workers=num_workers, past_end_tolerance=past_end_tolerance)
+        check_at_least(1, num_frames=num_frames, crop_size=crop_size, clips_per_video=clips_per_video)
+        check_at_least(1, batch_size=batch_size, test_batch_size=test_batch_size, views_per_step=views_per_step)
         self.rate_per, self.target, self.flip, self.short_side = rate_per, target, flip, short_side
         self.test_short_side, self.batch_size, self.test_batch_size = test_short_side, batch_size, test_batch_size
         self.clips_per_video, self.num_workers, self.views_per_step = clips_per_video, num_workers, views_per_step
