@@ -7,6 +7,7 @@ from annotations.activitynet import read_activitynet
 from annotations.label_names import label_names
 from clips.dataset import PastEnd
 from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
 from datamodules.files import VideoFiles
 
@@ -43,23 +44,23 @@ class ActivityNetDataModule(VideoDataModule):
         self.label_names = label_names("activitynet")
         self.annotations, self.roots, self.subsets = annotations, roots, subsets
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The training or validation videos.
 
         Raises:
             ValueError: if the annotations do not state the subsets, or a video lies in two folders.
         """
         if split == "test":
-            return []
+            return VideoTable.from_videos([])
         records = read_activitynet(self.annotations, self.label_names, self.subsets)
         if any(not record.subset for record in records):
             raise ValueError(f"{self.annotations} does not state the subsets; give the CSV file of them as `subsets`")
         folders = [VideoFiles(root) for root in self.roots]
-        return [
+        return VideoTable.from_videos(
             Video(record.name, _path(folders, f"v_{record.name}", record.where), record.labels, record.intervals)
             for record in records
             if record.subset == _SUBSET[split]
-        ]
+        )
 
 
 def _path(folders: list[VideoFiles], name: str, where: str) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 from annotations.ava import keyframes, read_boxes, read_excluded, read_label_map
 from annotations.label_names import label_names
 from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
 from datamodules.files import VideoFiles
 
@@ -65,18 +66,18 @@ class AvaDataModule(VideoDataModule):
         self.detections, self.min_score = detections, min_score
         self.keyframe_span, self.video_start = keyframe_span, video_start
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The keyframes of a split, in the order of its file."""
         source: Split = split if split in self.annotations or split != "test" else "val"
         if source not in self.annotations:
-            return []
+            return VideoTable.from_videos([])
         boxes = read_boxes(self.annotations[source], scored=False)
         annotated = keyframes(boxes)
         lines = dict(zip(reversed(boxes.videos), boxes.lines[::-1].tolist(), strict=True))  # the first of each movie
         excluded = read_excluded(self.excluded[source]) if source in self.excluded else set()
         detected = self._detected({movie for movie, _ in annotated}) if split == "test" and self.detections else None
         path, file = cache(VideoFiles(self.root).path), self.annotations[source]
-        return [
+        return VideoTable.from_videos(
             self._video(
                 path(key[0], f"{file}, line {lines[key[0]]}"),
                 key,
@@ -85,7 +86,7 @@ class AvaDataModule(VideoDataModule):
             )
             for key in (annotated if detected is None else detected)
             if key not in excluded
-        ]
+        )
 
     def _detected(self, movies: set[str]) -> dict[tuple[str, int], Persons]:
         """Detections that count, on the movies of a split."""

@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from annotations.hmdb51 import read_hmdb51
 from annotations.label_names import label_names
-from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
 from datamodules.ucf101 import class_videos
 
@@ -28,9 +28,9 @@ class HMDB51DataModule(VideoDataModule):
         self.label_names = label_names("hmdb51")
         self.root, self.lists, self.fold = root, lists, fold
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The training or test videos of the fold."""
         if split == "val":
-            return []
+            return VideoTable.from_videos([])
         records = read_hmdb51(self.lists, self.fold, self.label_names)
-        return class_videos(self.root, (record for record in records if record.subset == split))
+        return VideoTable.from_videos(class_videos(self.root, (record for record in records if record.subset == split)))

@@ -1,6 +1,6 @@
 """UCF-101."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +9,7 @@ from annotations.label_names import label_names
 from annotations.records import AnnotatedVideo
 from annotations.ucf101 import read_ucf101
 from clips.targets import Video
+from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
 from datamodules.files import VideoFiles, check_disjoint
 
@@ -31,29 +32,27 @@ class UCF101DataModule(VideoDataModule):
         self.label_names = label_names("ucf101")
         self.root, self.lists, self.fold = root, lists, fold
 
-    def read_split(self, split: Split) -> list[Video]:
+    def read_split(self, split: Split) -> VideoTable:
         """The training or test videos of the fold.
 
         Raises:
             ValueError: if both lists of the fold have a video.
         """
         if split == "val":
-            return []
+            return VideoTable.from_videos([])
         records = {
             side: read_ucf101(self.lists / f"{side}list{self.fold:02d}.txt", self.label_names)
             for side in ("train", "test")
         }
         check_disjoint({side: [record.name for record in listed] for side, listed in records.items()})
-        return class_videos(self.root, records[split])
+        return VideoTable.from_videos(class_videos(self.root, records[split]))
 
 
-def class_videos(root: Path, records: Iterable[AnnotatedVideo]) -> list[Video]:
+def class_videos(root: Path, records: Iterable[AnnotatedVideo]) -> Iterator[Video]:
     """Videos named `CLASS/x`: the file or folder x of `root/CLASS`, or of `root` if there is no such folder."""
     files = cache(VideoFiles)
-    videos = []
     for record in records:
         label, _, name = record.name.partition("/")
         folder = root / label
         path = files(folder if folder.is_dir() else root).path(name, record.where)
-        videos.append(Video(record.name, path, record.labels, record.intervals))
-    return videos
+        yield Video(record.name, path, record.labels, record.intervals)

@@ -43,7 +43,7 @@ def test_splits_are_training_and_validation_and_never_testing(annotations: Path,
     assert [(v.name, v.path.name) for v in train] == [("aaa", "v_aaa.mp4"), ("v_b", "v_v_b.mp4")]
     assert [[names[k] for k in v.labels] for v in train] == [["Zumba", "Archery"], ["Zumba"]]
     assert train[0].intervals.tolist() == [[0.2, 0.7], [1.0, 90.0]]
-    assert [v.name for v in data.read_split("val")] == ["ccc"] and data.read_split("test") == []
+    assert [v.name for v in data.read_split("val")] == ["ccc"] and not data.read_split("test")
 
 
 def test_videos_lie_in_several_folders_with_any_suffix(annotations: Path, tmp_path: Path) -> None:
@@ -85,12 +85,12 @@ def test_reduced_form_needs_the_file_of_the_subsets(tmp_path: Path) -> None:
         ActivityNetDataModule(path, [tmp_path], **SMALL).read_split("train")
     subsets.write_text("video,numFrame,subset\nv_aaa,60,validation\n")
     data = ActivityNetDataModule(path, [tmp_path], subsets, **SMALL)
-    assert [video.name for video in data.read_split("val")] == ["aaa"] and data.read_split("train") == []
+    assert [video.name for video in data.read_split("val")] == ["aaa"] and not data.read_split("train")
 
 
 def test_real_file_holds_9649_and_4728_videos(shared_data: Path, tmp_path: Path) -> None:
     folder = shared_data / "activitynet"
     data = ActivityNetDataModule(folder / "anet_anno_action.json", [tmp_path], folder / "video_info_new.csv", **SMALL)
     train, val = data.read_split("train"), data.read_split("val")
-    assert (len(train), len(val)) == (9649, 4728) and all(len(video.labels) for video in train + val)
+    assert (len(train), len(val)) == (9649, 4728) and all(len(video.labels) for video in [*train, *val])
     assert not {video.name for video in train} & {video.name for video in val}

@@ -89,7 +89,7 @@ def test_excluded_keyframes_are_left_out_and_the_test_is_on_val(files: dict[str,
     data = AvaDataModule(**files)
     for split in ("val", "test"):
         assert [video.name for video in data.read_split(split)] == ["movieC/0902", "movieC/0910"]
-    assert AvaDataModule(**{**files, "annotations": {}}).read_split("val") == []
+    assert not AvaDataModule(**{**files, "annotations": {}}).read_split("val")
 
 
 def test_detections_replace_the_boxes_of_the_test_alone(files: dict[str, Any], tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def test_ucf101_lies_by_class_or_flat(ucf: dict[str, Any], flat: bool) -> None:
         path.parent.mkdir(exist_ok=True)
         path.touch()
     data = UCF101DataModule(**ucf, fold=2)
-    assert data.label_names == label_names("ucf101") and data.read_split("val") == []
+    assert data.label_names == label_names("ucf101") and not data.read_split("val")
     data.setup("fit")
     data.setup("test")
     assert [(video.name, video.labels.tolist()) for video in data.videos["train"]] == [
@@ -87,4 +87,4 @@ def test_hmdb51_takes_the_training_and_test_videos_of_the_fold(tmp_path: Path) -
         assert len(data.videos[split]) == 51 and data.videos[split][50].labels.tolist() == [50]
         assert data.videos[split][0].name == f"brush_hair/{start}_brush_hair_f"
         assert data.videos[split][0].path == root / "brush_hair" / f"{start}_brush_hair_f.avi"
-    assert data.read_split("val") == [] and data.num_labels == 51
+    assert not data.read_split("val") and data.num_labels == 51
