@@ -5,7 +5,13 @@ videos of a split. `preds` are probabilities, `logits` raw scores, `labels` mult
 video in its split. A row of -inf stands for a video that could not be read: it ranks below all others.
 """
 
-from metrics.accuracy import VideoMeanLabelAccuracy, VideoMeanTopError, mean_label_accuracy, mean_top_error
+from metrics.accuracy import (
+    VideoMeanLabelAccuracy,
+    VideoMeanTopError,
+    label_accuracy,
+    mean_label_accuracy,
+    mean_top_error,
+)
 from metrics.action_conditional import ActionConditional, ActionConditionalMetric, action_conditional
 from metrics.activitynet import Scored, VideoHitAtK, classification
 from metrics.average_precision import (
@@ -81,6 +87,7 @@ __all__ = [
     "frame_average_precision",
     "frame_rankings",
     "group_means",
+    "label_accuracy",
     "label_groups",
     "load_scores",
     "localization_instants",

@@ -28,6 +28,23 @@ def mean_top_error(preds: Tensor, labels: Tensor) -> Tensor:
     return 100 * (1 - (top_k_accuracy(preds, labels, 1) + top_k_accuracy(preds, labels, 5)) / 2)
 
 
+def label_accuracy(preds: Tensor, labels: Tensor) -> Tensor:
+    """For each label the share of its videos whose highest score is that of the label.
+
+    Args:
+        preds: scores, (n, K), any floating-point dtype.
+        labels: multi-hot truth, (n, K), integer or bool, exactly one 1 in each row.
+
+    Returns:
+        (K,) float64 in [0, 1]; NaN for a label without a video.
+
+    Raises:
+        ValueError: see `metrics.top_k.top_k_accuracy`.
+    """
+    top_k_accuracy(preds, labels, 1)  # refuses what is not one label a row, before rows are chosen by label
+    return torch.stack([top_k_accuracy(preds[rows], labels[rows], 1) for rows in labels.T == 1])
+
+
 def mean_label_accuracy(preds: Tensor, labels: Tensor) -> Tensor:
     """Mean over the labels of the share of their videos whose highest score is theirs (mean per-class accuracy, MPCA).
 
@@ -41,9 +58,7 @@ def mean_label_accuracy(preds: Tensor, labels: Tensor) -> Tensor:
     Raises:
         ValueError: see `metrics.top_k.top_k_accuracy`.
     """
-    top_k_accuracy(preds, labels, 1)  # refuses what is not one label a row, before rows are chosen by label
-    values = [top_k_accuracy(preds[rows], labels[rows], 1) for rows in labels.T == 1 if bool(rows.any())]
-    return torch.stack(values).mean() if values else torch.tensor(torch.nan, dtype=torch.float64)
+    return label_accuracy(preds, labels).nanmean()
 
 
 class VideoMeanTopError(PredsMetric):

@@ -12,7 +12,7 @@ import torch
 from annotations.label_names import label_names
 from metrics.average_precision import Unlabelled, video_rankings
 from metrics.frame_map import frame_average_precision, frame_rankings
-from metrics.localization import localization_labels
+from metrics.localization import NUM_FRAMES, localization_labels
 from metrics.protocols.coverage import cover
 from metrics.protocols.means import interval, mean_row, variant_rows, weighted_row
 from metrics.protocols.report import Report, Row, per_class
@@ -21,7 +21,6 @@ from metrics.ranking import mean_precision
 from metrics.results import read_frame_scores, read_video_scores
 
 NUM_LABELS = 157
-NUM_FRAMES = 25
 VARIANTS: tuple[tuple[str, Unlabelled, str], ...] = (
     ("map_official", "minus_inf", "official script: videos without any label rank last; absent labels left out"),
     ("map", "negative", "videos without any label are negatives, as most code has it; absent labels left out"),

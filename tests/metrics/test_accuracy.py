@@ -6,7 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from metrics.accuracy import VideoMeanLabelAccuracy, VideoMeanTopError, mean_label_accuracy, mean_top_error
+from metrics.accuracy import (
+    VideoMeanLabelAccuracy,
+    VideoMeanTopError,
+    label_accuracy,
+    mean_label_accuracy,
+    mean_top_error,
+)
 
 
 def some_videos(n: int = 60, num_labels: int = 8) -> tuple[Tensor, Tensor]:
@@ -65,6 +71,16 @@ def test_mean_label_accuracy_weighs_labels_and_not_videos() -> None:
     labels = torch.nn.functional.one_hot(torch.tensor([0, 0, 0, 0, 1]), 3)
     preds = torch.tensor([[1.0, 0, 0]]).repeat(5, 1)
     assert mean_label_accuracy(preds, labels).item() == 0.5
+
+
+def test_label_accuracy_is_that_of_each_label_and_nan_without_a_video() -> None:
+    preds, labels = some_videos()
+    values = label_accuracy(preds, labels)
+    assert values.dtype == torch.float64 and values.shape == (8,) and values.isnan().nonzero().tolist() == [[5]]
+    for label in (0, 1, 2, 3, 4, 6, 7):
+        own = [right(scores.tolist(), label, 1) for scores in preds[labels[:, label] == 1]]
+        assert values[label].item() == sum(own) / len(own)
+    assert mean_label_accuracy(preds, labels).item() == pytest.approx(np.nanmean(values.numpy()), abs=1e-15)
 
 
 @pytest.mark.parametrize("function", [mean_top_error, mean_label_accuracy])
