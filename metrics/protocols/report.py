@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import uuid
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -137,7 +138,8 @@ def write(report: Report, content: dict[str, Any], output: Path) -> list[Path]:
         lines = io.StringIO(newline="")
         csv.writer(lines).writerows(report.table)
         texts[table] = lines.getvalue()
-    unfinished = {path: path.with_name(f".metrics-{os.getpid()}{path.suffix}") for path in texts}
+    unfinished = {path: path.with_name(f".{path.name}.{uuid.uuid4().hex}") for path in texts}
+    renamed: list[Path] = []
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for path, text in texts.items():
@@ -146,10 +148,11 @@ def write(report: Report, content: dict[str, Any], output: Path) -> list[Path]:
         free_outputs(output)  # another run may have finished meanwhile
         for path, other in unfinished.items():
             other.rename(path)
+            renamed.append(path)
     except OSError as error:
         raise ValueError(f"{output} cannot be written: {error.strerror}; give another --output") from error
     finally:
-        for other in unfinished.values():
+        for other in (*unfinished.values(), *(renamed if len(renamed) < len(texts) else ())):
             with suppress(OSError):
                 other.unlink(missing_ok=True)
     return list(texts)

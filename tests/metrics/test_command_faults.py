@@ -143,6 +143,18 @@ def test_files_that_cannot_be_written_whole_are_not_written(tmp_path: Path, monk
         ):
             write(report, {"a": 1}, tmp_path / "o.json")
     assert list(tmp_path.iterdir()) == []
+    rename = Path.rename
+
+    def half(path: Path, target: Path) -> Path:
+        if target.suffix == ".csv":
+            raise OSError(5, "Input/output error")
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", half)
+        with pytest.raises(ValueError, match=r"o\.json cannot be written: Input/output error"):
+            write(report, {"a": 1}, tmp_path / "o.json")
+    assert list(tmp_path.iterdir()) == []
     assert write(report, {"a": "\udcff"}, tmp_path / "o.json") == [tmp_path / "o.json", tmp_path / "o.pairs.csv"]
     assert json.loads((tmp_path / "o.json").read_text()) == {"a": "\udcff"}
     assert (tmp_path / "o.pairs.csv").read_bytes() == b"a,b\r\n1,2\r\n"
