@@ -82,7 +82,7 @@ class RateBatches(Sampler[list[Draw]]):
         return {name: getattr(self, name) for name in names}
 
     def __len__(self) -> int:
-        """Batches of an epoch; a remainder waits for the next epoch unless it is all there is."""
+        """Batches of an epoch; a remainder of its order is left out, unless it is all there is."""
         return max(1, self.num_videos * self.clips_per_video // (self.batch_size * self.world_size))
 
     def __iter__(self) -> Iterator[list[Draw]]:

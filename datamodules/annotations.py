@@ -42,10 +42,6 @@ class Annotations:
         """The labels that occur, sorted."""
         return list(self.vocabulary)
 
-    def split(self, name: str) -> list[str]:
-        """Videos whose split column says `name`."""
-        return [self.names[number] for number in self._in_split(name)]
-
     def videos(self, names: Iterable[str], label_names: list[str], root: Path) -> VideoTable:
         """Records of the named videos, their files relative to `root`.
 

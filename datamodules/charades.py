@@ -19,7 +19,7 @@ class CharadesDataModule(VideoDataModule):
     """Charades v1: 157 activities of everyday life at home, several at a time; tested on its test list.
 
     Videos without activity are kept: they are negatives of all labels in training, and in the test what the metric says.
-    An interval that ends before it starts labels its video but no clip. `docs/datasets` has the download.
+    An interval that ends before it starts labels its video but no clip.
 
     Args:
         train: `Charades_v1_train.csv`, or `charades.json`.

@@ -19,6 +19,11 @@ def read_list(path: Path) -> list[str]:
     Raises:
         ValueError: if the file does not exist, is no text, is empty, or repeats a line.
     """
+    if not path.is_file():
+        problem = "is a folder" if path.is_dir() else "does not exist"
+        raise ValueError(
+            f"list file {path} {problem}; expected a text file with one entry a line: correct its path, or write it"
+        )
     lines = [line.strip() for line in read_text(path).split("\n") if line.strip()]
     if not lines:
         raise ValueError(f"list file {path} is empty; expected one entry a line")

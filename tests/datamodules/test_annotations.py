@@ -24,8 +24,8 @@ def test_rows_become_videos_with_intervals_whole_labels_and_no_labels(tmp_path: 
     path = write(tmp_path, HEADER + "a.mp4,walk,1.5,3,train\na.mp4, sit,,,train\nb.mp4,,,,train\nc.mp4,walk,0,1,test\n")
     annotations = read_annotations(path)
     assert annotations.labels() == ["sit", "walk"]
-    assert annotations.split("train") == ["a.mp4", "b.mp4"]
-    first, second = annotations.videos(annotations.split("train"), ["sit", "walk"], tmp_path / "videos")
+    first, second = annotations.split_videos("train", ["sit", "walk"], tmp_path / "videos")
+    assert (first.name, second.name) == ("a.mp4", "b.mp4")
     assert first.path == tmp_path / "videos" / "a.mp4"
     assert first.labels.tolist() == [1, 0]
     assert first.intervals.tolist() == [[1.5, 3.0], [0.0, math.inf]]
@@ -37,6 +37,18 @@ def test_json_holds_the_same_rows(tmp_path: Path) -> None:
     annotations = read_annotations(write(tmp_path, json.dumps(records), "annotations.json"))
     (video, empty) = annotations.videos(["a.mp4", "b.mp4"], ["walk"], tmp_path)
     assert video.intervals.tolist() == [[1.5, 3.0]] and not len(empty.labels)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.json"])
+@pytest.mark.parametrize("blank", ["\x1c", "\x1f", "\x85", "\xa0", "\t", "\u3000"])
+def test_all_kinds_of_blanks_around_times_are_passed_over(tmp_path: Path, name: str, blank: str) -> None:
+    rows = [("a", "walk", f"{blank}2", f"3{blank}", ""), ("b", "walk", blank, f"{blank}{blank}", "")]
+    columns = HEADER.strip().split(",")
+    text = json.dumps([dict(zip(columns, row, strict=True)) for row in rows])
+    if name.endswith("csv"):
+        text = HEADER + "".join(f"{','.join(row)}\n" for row in rows)
+    first, second = read_annotations(write(tmp_path, text, name)).videos(["a", "b"], ["walk"], tmp_path)
+    assert first.intervals.tolist() == [[2, 3]] and second.intervals.tolist() == [[0, math.inf]]
 
 
 @pytest.mark.parametrize(
@@ -124,6 +136,12 @@ def test_lists_are_text_with_or_without_a_byte_order_mark(tmp_path: Path) -> Non
         read_list(tmp_path / "latin.txt")
     with pytest.raises(ValueError, match="is a folder"):
         read_list(tmp_path)
+
+
+def test_a_list_that_is_not_there_is_named_as_a_list(tmp_path: Path) -> None:
+    for path, problem in ((tmp_path / "nolist.txt", "does not exist"), (tmp_path, "is a folder")):
+        with pytest.raises(ValueError, match=f"^list file {path} {problem}; expected a text file .* correct its path"):
+            read_list(path)
 
 
 def test_repeats_in_a_long_list_are_found_in_one_pass(tmp_path: Path) -> None:
@@ -219,7 +237,6 @@ def test_columns_hold_what_a_reader_of_one_row_at_a_time_finds(
             assert not np.signbit(video.intervals).any() and video.labels.dtype == np.int64
     for split in ("train", "val", "", "test"):
         names = [name for name, rows in expected.items() if rows[0][3] == split]
-        assert annotations.split(split) == names
         assert [video.name for video in annotations.split_videos(split, labels, tmp_path)] == names
 
 
