@@ -28,4 +28,4 @@ demo: $(READY)
 	$(PY) -m benchmarks.demo
 
 clean:
-	rm -rf $(VENV) build *.egg-info runs data/tempo_shapes
+	rm -rf $(VENV) build *.egg-info runs/demo data/tempo_shapes
