@@ -72,7 +72,7 @@ class MultiLabelModule(pl.LightningModule, ABC):
         Raises:
             ValueError: if it is set and one of them has several labels.
         """
-        data = getattr(self.trainer, "datamodule", None)
+        data: Any = getattr(self.trainer, "datamodule", None)
         if stage == "fit" and self.single_label and hasattr(data, "cooccurrence"):
             pairs = data.cooccurrence().triu(1).nonzero().tolist()
             if pairs:
