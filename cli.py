@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.strategies.launchers import _SubprocessScriptLauncher
+from lightning.pytorch.utilities import rank_zero_warn
 
 import networks  # noqa: F401  importing a room makes its classes known by their short names
 from callbacks import AtomicCheckpointIO, FaultAdvice, LogConfig, evaluate
@@ -23,9 +25,8 @@ from datamodules import VideoDataModule
 from datamodules.scan import scan
 from lightning_modules import MultiLabelModule
 
-DESCRIPTION = """Multi-label video activity recognition at many speeds. `evaluate SCORES` reduces the score file of a test
-run in another way; it needs no video (see `evaluate --help`). `scan --data CONFIG` reads every video of a data set and
-reports which are good, bad or odd (see `scan --help`)."""
+DESCRIPTION = "Multi-label video activity recognition at many speeds."
+FUNCTIONS: dict[str, Callable[..., int | None]] = {"scan": scan, "evaluate": evaluate}  # commands that need no Trainer
 
 
 # Lightning 2.6 calls what jsonargparse deprecates; users of this command can do nothing about it.
@@ -59,11 +60,21 @@ class VideoCLI(LightningCLI):
         """Without `--weights_only`: a checkpoint is always read as data, also from an address, which Lightning unpickles."""
         return {name: {*skipped, "weights_only"} for name, skipped in LightningCLI.subcommands().items()}
 
+    def _add_subcommands(self, parser: LightningArgumentParser, **kwargs: Any) -> None:
+        """Also name the commands that `main` runs without this class, in the help and where a command is misspelt."""
+        super()._add_subcommands(parser, **kwargs)
+        for name, function in FUNCTIONS.items():
+            summary = (function.__doc__ or "").splitlines()[0]
+            parser._subcommands_action.add_subcommand(  # type: ignore[union-attr]
+                name, LightningArgumentParser(), help=summary
+            )
+
     def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, Any]:
         return {**super()._prepare_subcommand_kwargs(subcommand), "weights_only": True}
 
     def before_instantiate_classes(self) -> None:
         """Put what loggers and checkpoints write into the folder of the run; refuse one that cannot be written to."""
+        self._given = self.config.clone()
         config = self.config[str(self.subcommand)] if self.subcommand else self.config
         root = Path(config.trainer.default_root_dir or "runs")
         config.trainer.default_root_dir = str(root)
@@ -75,14 +86,22 @@ class VideoCLI(LightningCLI):
                     if isinstance(part, jsonargparse.Namespace) and part.get("init_args", {}).get(name):
                         part.init_args[name] = str(root / part.init_args[name])
 
-    def _check_last(self, subcommand: str) -> None:
-        """Refuse to score untrained weights, of which Lightning only warns."""
-        if subcommand != "fit" and self.config[subcommand].get("ckpt_path") == "last":
-            folders = [
+    def _check_weights(self, subcommand: str) -> None:
+        """Say that untrained weights may be scored; refuse `last` where there is none, of which Lightning only warns."""
+        if subcommand == "fit":
+            return
+        path = self.config[subcommand].get("ckpt_path")
+        if path is None and not getattr(self.trainer, "fast_dev_run", False):  # scores of which nobody reads
+            rank_zero_warn(
+                f"no --ckpt_path: {subcommand} takes the weights that the configuration loads, and untrained ones elsewhere; "
+                "give --ckpt_path last, or the path of a checkpoint"
+            )
+        if path == "last":
+            folders = dict.fromkeys(
                 Path(c.dirpath)
                 for c in self.trainer.checkpoint_callbacks
                 if isinstance(c, ModelCheckpoint) and c.dirpath
-            ]
+            )
             if not any(path for folder in folders for path in folder.glob("last*.ckpt")):
                 raise ValueError(
                     f"--ckpt_path last: no last*.ckpt in {', '.join(map(str, folders)) or 'any folder of checkpoints'}; "
@@ -91,7 +110,7 @@ class VideoCLI(LightningCLI):
 
     def _run_subcommand(self, subcommand: str) -> None:
         """End what Lightning's launcher has started if this process fails: it would wait in a collective call, for ever."""
-        self._check_last(subcommand)
+        self._check_weights(subcommand)
         try:
             super()._run_subcommand(subcommand)
         except BaseException:
@@ -101,6 +120,7 @@ class VideoCLI(LightningCLI):
 
     def instantiate_trainer(self, **kwargs: Any) -> pl.Trainer:
         """Write checkpoints whole or not at all, unless a plugin or the strategy has a way of its own."""
+        self.config = self._given  # what is saved with the run: with paths as they were given, it can be used again
         trainer = super().instantiate_trainer(**kwargs)
         # first: when a worker dies, any callback may be interrupted by the news of it
         trainer.callbacks.sort(key=lambda callback: not isinstance(callback, FaultAdvice))  # type: ignore[attr-defined]
@@ -109,15 +129,24 @@ class VideoCLI(LightningCLI):
         return trainer
 
 
+def _call(name: str, words: list[str]) -> None:
+    """Run a function as a command; what it refuses is one line on stderr and status 2, as of `python -m metrics`."""
+    prog, positional = f"cli.py {name}", name == "evaluate"
+    try:
+        if name == "scan" and "-c" in words:
+            raise ValueError("-c takes the files of a whole run; scan takes the data alone, with --data CONFIG")
+        if jsonargparse.auto_cli(FUNCTIONS[name], words, prog=prog, as_positional=positional, allow_abbrev=False):
+            sys.exit(1)
+    except (ValueError, OSError) as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
 def main(args: ArgsType = None, run: bool = True) -> VideoCLI | None:
     """Run the command line; `run=False` only builds model, data and trainer."""
     words = sys.argv[1:] if args is None else args
-    if isinstance(words, list) and words[:1] == ["scan"]:
-        if jsonargparse.auto_cli(scan, args=words[1:], prog="cli.py scan", as_positional=False, allow_abbrev=False):
-            sys.exit(1)
-        return None
-    if isinstance(words, list) and words[:1] == ["evaluate"]:
-        jsonargparse.auto_cli(evaluate, args=words[1:], prog="cli.py evaluate")
+    if isinstance(words, list) and words and words[0] in FUNCTIONS:
+        _call(words[0], words[1:])
         return None
     return VideoCLI(
         MultiLabelModule,

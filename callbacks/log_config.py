@@ -8,8 +8,9 @@ from lightning.pytorch.loggers import WandbLogger
 
 
 class LogConfig(SaveConfigCallback):
-    """Write config.yaml into the run's own log folder and put it on the W&B run; an earlier run's file stays.
+    """Write config_COMMAND.yaml into the run's own log folder and put it on the W&B run; an earlier run's file stays.
 
+    The file can be used again: `-c config_fit.yaml` writes to the folders that this run writes to.
     The stock callback writes where a second run finds the first one's file and stops.
     """
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 import yaml
 
+from cli import main
 from clips.encoding import write_video
 from tests.conftest import EXPERIMENTS, LABELS, ROOT, Run, moving_square
 
@@ -63,6 +64,50 @@ def test_run_keeps_its_config_and_learning_curves(run: Run, tmp_path: Path) -> N
         run("fit", "--trainer.max_epochs=1")  # a second run in the same folder leaves the first one alone
     assert (folder.parent / "version_1" / "config_fit.yaml").exists()
     assert yaml.safe_load((folder / "config_fit.yaml").read_text()) == config
+
+
+@pytest.mark.parametrize("absolute", [True, False])
+def test_saved_config_writes_to_the_same_folders(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, absolute: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    root, other = (tmp_path / name if absolute else Path(name) for name in ("a/b", "other"))
+    run("fit", "--trainer.max_epochs=0", f"--trainer.default_root_dir={root}")
+    saved = root / "version_0" / "config_fit.yaml"
+    for words, folder in (([], root), ([f"--trainer.default_root_dir={other}"], other)):
+        cli = main(["fit", "-c", str(saved), *words])
+        assert cli is not None
+        places = {callback.dirpath for callback in cli.trainer.checkpoint_callbacks}  # type: ignore[attr-defined]
+        assert places == {str(tmp_path / folder / "checkpoints")} and cli.trainer.loggers[0].save_dir == str(folder)
+
+
+def test_weights_that_may_be_untrained_are_not_scored_in_silence(run: Run, tmp_path: Path) -> None:
+    with pytest.warns(UserWarning, match="no --ckpt_path: validate takes the weights that the configuration loads"):
+        run("validate", "--trainer.limit_val_batches=0")
+    with pytest.raises(ValueError, match=rf"no last\*\.ckpt in {tmp_path}/run/checkpoints; check"):  # named once
+        run("validate", "--ckpt_path=last")
+
+
+def test_commands_without_a_trainer_are_named_with_the_others(capsys: pytest.CaptureFixture[str]) -> None:
+    for words, status in ((["train"], 2), (["--help"], 0)):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == status and "predict,scan,evaluate}" in "".join(capsys.readouterr())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("evaluate none.npz", "no score file at none.npz: `cli.py test` with MultiRateEnsemble writes one"),
+        ("scan --data FolderDataModule --data.root none", "root none is not a folder"),
+        ("scan -c base.yaml", "scan takes the data alone, with --data CONFIG"),
+    ],
+)
+def test_what_a_command_refuses_is_one_line(words: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(words.split())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert end.value.code == 2 and line.startswith(f"cli.py {words.split()[0]}: error: ") and message in line
 
 
 def test_wandb_is_offline_without_account_prompt_or_network(run: Run, tmp_path: Path) -> None:
