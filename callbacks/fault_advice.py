@@ -75,8 +75,8 @@ def _outputs(trainer: pl.Trainer, stage: str) -> Iterator[Path]:
     for callback in trainer.callbacks:  # type: ignore[attr-defined]
         if isinstance(callback, ModelCheckpoint) and callback.dirpath and stage == "fit":
             yield Path(callback.dirpath)
-        elif isinstance(output := getattr(callback, "output", None), str | Path) and stage in ("test", "predict"):
-            yield Path(output)
+        elif getattr(callback, "output_stage", None) == stage and callback.output:
+            yield Path(callback.output)
         elif (
             isinstance(cache := getattr(callback, "cache", None), str | Path)
             and stage == "fit"

@@ -34,9 +34,10 @@ from metrics import (
 class MultiRateEnsemble(pl.Callback):
     """Keep the score of every view; report each rate, each pair of rates and all of them.
 
-    Logs `test/map_rate_4`, `test/map_rates_2_4`, `test/map_ensemble` (top1/top5 for single-label data). Writes scores.npz,
-    ensemble.csv and per_class.csv; `python cli.py evaluate scores.npz` reduces the file in another way without any video.
-    All of it is exact on any number of processes.
+    Logs `test/map_rate_4`, `test/map_rates_2_4`, `test/map_ensemble` (top1/top5 for single-label data). Beside them
+    `test/map`, which the module logs, is always the plain mean of all views. Writes scores.npz, ensemble.csv and
+    per_class.csv; `python cli.py evaluate scores.npz` reduces the file in another way without any video. All of it is exact
+    on any number of processes.
 
     An interrupted test goes on where it stopped: scores of finished videos are kept in `unfinished_test` of the run's folder
     until the files are written, and are taken over by a test of the same weights, views, labels and video files, on any
@@ -45,12 +46,15 @@ class MultiRateEnsemble(pl.Callback):
     Args:
         reduction: `mean` of the views' scores (ranks as the papers' sum), their `max`, or the score of the `mean_logits`.
         rate_weights: rate -> weight of each of its views; equal by default.
-        absent: labels that no test video has are left out of the mean (`skip`) or count as `zero`.
+        absent: labels that no test video has are left out of the mean (`skip`) or count as `zero`; `nonzero` leaves out all
+            whose average precision is 0.
         unlabelled: test videos without labels are negatives (`negative`) or never counted against it (`minus_inf`, the
             official Charades protocol).
         output: folder of the files; the log folder of the run by default. Files of earlier runs are never overwritten.
         resume: keep the scores of an unfinished test and take them over.
     """
+
+    output_stage = "test"
 
     def __init__(
         self,
@@ -211,23 +215,22 @@ class MultiRateEnsemble(pl.Callback):
                     data=[[rates_of(row), row.num_views, *metrics_of(row).values()] for row in self.table],
                 )
 
+    def reduce(self, logits: torch.Tensor, rates: torch.Tensor, single_label: bool) -> torch.Tensor:
+        """Scores (n, K) of videos, from logits (n, V, K) of views at rates (V,)."""
+        weights = None if self.rate_weights is None else view_weights(rates.tolist(), self.rate_weights)
+        return reduce_views(logits, reduction=self.reduction, weights=weights, single_label=single_label)
+
     def _per_class(self, file: ScoreFile) -> list[dict[str, Any]]:
         """A row a label: positives, and the average precision at each rate and for all."""
         rows: list[dict[str, Any]] = [
             {"label": name, "positives": int(count)}
             for name, count in zip(file.label_names, file.labels.sum(0), strict=True)
         ]
-        weights = None if self.rate_weights is None else view_weights(file.view_rates, self.rate_weights)
         rates = list(dict.fromkeys(file.view_rates.tolist()))
         chosen = {f"rate_{rate:g}": file.view_rates == rate for rate in rates}
         chosen["all"] = torch.ones_like(file.view_rates, dtype=torch.bool)
         for name, views in chosen.items():
-            preds = reduce_views(
-                file.logits[:, views],
-                reduction=self.reduction,
-                weights=None if weights is None else weights[views],
-                single_label=file.single_label,
-            )
+            preds = self.reduce(file.logits[:, views], file.view_rates[views], file.single_label)
             for row, value in zip(rows, average_precision(preds, file.labels).tolist(), strict=True):
                 row[name] = value
         return rows

@@ -6,29 +6,52 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from torch import Tensor
 
 from callbacks.files import free_paths, gather_dict, write_rows, write_whole
-from metrics import Reduction, reduce_views
+from callbacks.multi_rate_ensemble import MultiRateEnsemble
+from metrics import Reduction, view_weights
+
+_COLUMNS = ("video", "time")  # of curves.csv, before a column for each label
 
 
 class WritePredictions(pl.Callback):
     """Write predictions.json, predictions.csv and curves.csv; each video once, on any number of processes.
 
-    A video's score is the ensemble over the data's `test_views`, as `MultiRateEnsemble` scores it; a point of its curve
-    is the mean over rates of one central clip around that instant.
+    A video's score is the ensemble over the data's `test_views`; a point of its curve is the ensemble over rates of one
+    central clip around that instant.
 
     Args:
         output: folder of the files; the log folder of the run by default. Files of earlier runs are never overwritten.
-        reduction: as in `MultiRateEnsemble`.
+        reduction: as in `MultiRateEnsemble`, with equal weights; by default that callback's reduction and `rate_weights` if
+            it is among those of the run, else `mean`.
+
+    Raises:
+        ValueError: before anything is read, if a label has the name of a column; if a rate has no weight.
     """
 
-    def __init__(self, output: Path | None = None, reduction: Reduction = "mean") -> None:
-        self.output = output
-        self.reduction: Reduction = reduction
+    output_stage = "predict"
+
+    def __init__(self, output: Path | None = None, reduction: Reduction | None = None) -> None:
+        self.output, self.reduction = output, reduction
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuse labels that would take the place of another column."""
+        names = getattr(getattr(trainer, "datamodule", None), "label_names", ())
+        for column in _COLUMNS:
+            if stage == "predict" and column in names:
+                raise ValueError(
+                    f"label {column!r} cannot be written: curves.csv has a column of this name; rename the label, or leave "
+                    "WritePredictions out"
+                )
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start empty."""
+        """Start empty; refuse weights that do not fit the rates before anything is scored."""
         self._records: dict[int, dict[str, Any]] = {}
+        found = [callback for callback in trainer.callbacks if isinstance(callback, MultiRateEnsemble)]  # type: ignore[attr-defined]
+        self._rule = MultiRateEnsemble(self.reduction) if self.reduction else [MultiRateEnsemble(), *found][-1]
+        if self._rule.rate_weights is not None:
+            view_weights(trainer.datamodule.test_views, self._rule.rate_weights)  # type: ignore[attr-defined]
 
     def on_predict_batch_end(
         self,
@@ -47,8 +70,8 @@ class WritePredictions(pl.Callback):
                 continue
             rates, scored = torch.from_numpy(video.plan.rates), video.plan.num_scored
 
-            def reduce(views: torch.Tensor, logits: torch.Tensor = logits) -> list[float]:
-                preds = reduce_views(logits[None, views], reduction=self.reduction, single_label=single_label)
+            def reduce(views: Tensor, logits: Tensor = logits, rates: Tensor = rates) -> list[float]:
+                preds = self._rule.reduce(logits[None, views], rates[views], single_label)
                 return [round(value, 6) for value in preds[0].tolist()]
 
             view = torch.arange(len(rates))

@@ -1,6 +1,7 @@
 """A killed worker, a full disk, a folder that cannot be written to, a vanished video: a clear error and whole files."""
 
 import errno
+import fcntl
 import os
 import resource
 import signal
@@ -8,12 +9,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import IO, Any
 
 import pytest
 import torch
 
-from callbacks import AtomicCheckpointIO, FaultAdvice
+from callbacks import AtomicCheckpointIO, FaultAdvice, MultiRateEnsemble, NonFiniteGuard, WritePredictions
+from callbacks.fault_advice import _outputs
 from callbacks.files import check_writable, write_whole
 from clips.dataset import TrainClips
 from clips.rate_batches import Draw
@@ -58,15 +61,41 @@ def test_what_does_not_fit_leaves_what_was_there(tmp_path: Path) -> None:
     assert path.read_bytes() == b"before" and [file.name for file in path.parent.iterdir()] == ["file"]
 
 
-def test_file_left_half_written_by_a_killed_process_is_removed_but_not_that_of_a_living_one(tmp_path: Path) -> None:
-    import fcntl
+def test_file_left_half_written_by_a_killed_process_is_removed_but_not_that_of_a_living_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = fcntl.flock
 
-    dead, living = tmp_path / ".a.ckpt.123.unfinished", tmp_path / ".b.ckpt.456.unfinished"
-    dead.write_bytes(b"half")
-    with living.open("wb") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    def nfs(file: IO[bytes], how: int) -> None:
+        """As there, where such a lock is one of bytes."""
+        if not file.writable():
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        lock(file, how)
+
+    monkeypatch.setattr("callbacks.files.fcntl.flock", nfs)
+    dead, slow, new = (tmp_path / f".{name}.ckpt.unfinished" for name in ("dead", "slow", "new"))
+    for left in (dead, slow, new):
+        left.write_bytes(b"half")
+    for left in (dead, slow):
+        os.utime(left, (time.time() - 90,) * 2)
+    with slow.open("r+b") as file:
+        lock(file, fcntl.LOCK_EX)
         write_whole(tmp_path / "c.ckpt", b"whole")
-        assert {path.name for path in tmp_path.iterdir()} == {living.name, "c.ckpt"}
+    assert {path.name for path in tmp_path.iterdir()} == {slow.name, new.name, "c.ckpt"}  # the new one may get its lock
+
+
+def test_two_writers_of_one_file_leave_that_of_the_last_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync, path = os.fsync, tmp_path / "a.ckpt"
+
+    def another(file: int) -> None:
+        """A process of another container, with the number of this one."""
+        monkeypatch.setattr("callbacks.files.os.fsync", sync)
+        write_whole(path, b"another")
+        sync(file)
+
+    monkeypatch.setattr("callbacks.files.os.fsync", another)
+    write_whole(path, b"last")
+    assert path.read_bytes() == b"last" and list(tmp_path.iterdir()) == [path]
 
 
 def test_checkpoint_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
@@ -130,6 +159,15 @@ def test_output_folder_of_a_callback_is_refused_before_the_first_video(run: Run,
         run("test", f"--ckpt_path={stage1}", f"--trainer.callbacks.output={tmp_path / 'file' / 'out'}", configs=(TEST,))
     check_writable(tmp_path / "not" / "yet")
     assert not (tmp_path / "not").exists()
+
+
+def test_output_folder_of_a_callback_is_tried_by_the_command_that_writes_there() -> None:
+    guard, ensemble = NonFiniteGuard(output=Path("fit")), MultiRateEnsemble(output=Path("test"))
+    callbacks = [guard, ensemble, WritePredictions(output=Path("predict"))]
+    trainer: Any = SimpleNamespace(default_root_dir="root", loggers=[], callbacks=callbacks)
+    for stage in ("fit", "test", "predict"):
+        assert list(_outputs(trainer, stage)) == [Path("root"), Path(stage)]
+    assert list(_outputs(trainer, "validate")) == [Path("root")]
 
 
 @pytest.mark.filterwarnings("ignore:Checkpoint directory")  # it holds what the fit goes on from
