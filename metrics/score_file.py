@@ -7,6 +7,7 @@ The file is a .npz of plain arrays (no pickle): `index`, `videos`, `logits`, `la
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -22,6 +23,7 @@ Array: TypeAlias = npt.NDArray[Any]
 
 VERSION = 1
 _KEYS = ("version", "index", "videos", "logits", "labels", "view_rates", "label_names", "single_label")
+_WRITER = "`cli.py test` with MultiRateEnsemble writes one"
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,7 @@ class ScoreFile:
 
 
 def save_scores(path: str | Path, scores: ScoreFile) -> None:
-    """Write a score file at once or not at all: under another name first, then renamed.
+    """Write a score file at once or not at all: under another name first, forced to the disk, then renamed.
 
     Args:
         path: where to write; ends in .npz; nothing may exist there. Missing folders are made.
@@ -79,10 +81,18 @@ def save_scores(path: str | Path, scores: ScoreFile) -> None:
     try:
         with open(unfinished, "wb") as file:
             np.savez(file, **arrays)  # type: ignore[arg-type] # numpy types the keywords as its own allow_pickle
+            file.flush()
+            os.fsync(file.fileno())  # what the scores were gathered from may be removed as soon as they are written
         _refuse_existing(path)  # another run may have finished meanwhile
         unfinished.rename(path)
     finally:
         unfinished.unlink(missing_ok=True)
+    with suppress(OSError):  # not every file system can force a folder to the disk
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def load_scores(path: str | Path) -> ScoreFile:
@@ -94,7 +104,7 @@ def load_scores(path: str | Path) -> ScoreFile:
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no score file at {path}: write one with save_scores")
+        raise FileNotFoundError(f"no score file at {path}: {_WRITER}")
     arrays = _read_arrays(path)
     fault = _fault(arrays)
     if fault:
@@ -115,10 +125,10 @@ def _read_arrays(path: Path) -> dict[str, Array]:
     try:
         arrays = read_arrays(path, _KEYS)
     except ValueError as error:
-        raise ValueError(f"{path} cannot be read as a score file: {error}; pass a .npz from save_scores") from error
+        raise ValueError(f"{path} cannot be read as a score file: {error}; {_WRITER}") from error
     missing = [key for key in _KEYS if key not in arrays]
     if missing:
-        raise ValueError(f"{path} is no score file: it lacks {', '.join(missing)}; pass a .npz from save_scores")
+        raise ValueError(f"{path} is no score file: it lacks {', '.join(missing)}; {_WRITER}")
     if arrays["version"].tolist() != VERSION:
         raise ValueError(
             f"{path} has version {arrays['version']}, this code reads version {VERSION}: run the test again"

@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,17 @@ def test_save_scores_leaves_nothing_when_writing_fails(tmp_path: Path, monkeypat
     with pytest.raises(OSError, match="no space left"):
         save_scores(tmp_path / "test.npz", scores())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_save_scores_forces_the_whole_file_to_the_disk_before_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, forced = tmp_path / "test.npz", []
+    monkeypatch.setattr("os.fsync", lambda file: forced.append((path.exists(), os.fstat(file))))
+    save_scores(path, scores())
+    (before, data), (after, folder) = forced
+    assert not before and data.st_size == path.stat().st_size
+    assert after and folder.st_ino == tmp_path.stat().st_ino
 
 
 def test_save_scores_refuses_other_endings(tmp_path: Path) -> None:
