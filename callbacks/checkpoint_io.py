@@ -37,6 +37,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
         """Read a checkpoint as data, whatever `weights_only` says: what it wants to have called is refused.
 
         Raises:
+            FileNotFoundError: there is no such file.
             ValueError: the file is damaged or carries objects that would be called; see `read_checkpoint`.
         """
         if "://" in str(path):

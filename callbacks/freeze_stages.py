@@ -1,8 +1,8 @@
 """A backbone whose first stages stay as they are while the rest learns."""
 
-import warnings
-
 import lightning.pytorch as pl
+
+from callbacks.frozen_backbone import backbone_to_freeze
 
 
 class FreezeStages(pl.Callback):
@@ -31,12 +31,4 @@ class FreezeStages(pl.Callback):
         """Freeze before the strategy wraps the module and the optimiser is built."""
         if stage != "fit":
             return
-        backbone = getattr(pl_module, "backbone", None)
-        if not hasattr(backbone, "freeze_first"):
-            raise ValueError(
-                f"FreezeStages needs {type(pl_module).__name__}.backbone to be a networks.Backbone, "
-                f"got {type(backbone).__name__}; wrap the network in one"
-            )
-        backbone.freeze_first(self.num_stages, **self.switches)  # type: ignore[union-attr]
-        # Lightning warns of modules in eval mode, which is what freezing is for
-        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+        backbone_to_freeze(self, pl_module, "freeze_first").freeze_first(self.num_stages, **self.switches)
