@@ -4,7 +4,6 @@ Algorithm 1 of Zhang, Li, Marsic (https://arxiv.org/abs/2009.07420v1). The divis
 and checks; `data.train_rates` chooses the rates; `model.optimizer` the learning rate.
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import lightning.pytorch as pl
 import torch
 from lightning.pytorch.utilities import rank_zero_info
 
+from callbacks.frozen_backbone import backbone_to_freeze
 from callbacks.module_key import key_of
 from callbacks.read_checkpoint import read_checkpoint
 
@@ -31,13 +31,14 @@ class SpeedInvariantTuning(pl.Callback):
             They are computed before the first epoch, in bfloat16, and all epochs tune on them: no video is read and no
             backbone is run but for validation. Later runs with the same backbone, videos and clips use them again,
             whatever their seed; an interrupted computation goes on where it stopped. A change of code is not noticed:
-            remove the folder after one. None tunes on the videos.
+            remove the folder after one. Several machines must share the folder. Not for strategies that shard weights;
+            `fast_dev_run` leaves it out. None tunes on the videos.
         cache_clips: clips per video and rate; each step draws one of them.
 
     Raises:
         ValueError: at the start of the fit: rates of data and callback differ, the checkpoint is missing, lacks weights, or
             has other labels; the module has no `backbone` that can be frozen; the optimiser holds frozen parameters; the
-            disk has no room for the cache, or the data cannot fill one.
+            disk has no room for the cache, the data cannot fill one, or the processes do not share it.
     """
 
     def __init__(
@@ -52,23 +53,19 @@ class SpeedInvariantTuning(pl.Callback):
             raise ValueError(f"rates must be positive and at least one, got {list(rates)}")
         self.init_from, self.rates, self.reinit_head = Path(init_from), sorted(map(float, rates)), reinit_head
         self.cache, self.cache_clips = None if cache is None else Path(cache), cache_clips
-        self._waiting = False
+        self._waiting = self._cached = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Load and freeze before the strategy wraps the module, so that no process waits for frozen gradients."""
         if stage != "fit":
             return
         self._check_rates(trainer)
-        backbone = getattr(pl_module, "backbone", None)
-        if not hasattr(backbone, "freeze"):
-            raise ValueError(
-                f"SpeedInvariantTuning needs {type(pl_module).__name__}.backbone to be a networks.Backbone, "
-                f"got {type(backbone).__name__}; wrap the network in one"
-            )
+        backbone = backbone_to_freeze(self, pl_module, "freeze")
         self._waiting = not self.init_from.is_file()  # a fit that is resumed does not need it: known only later
         if not self._waiting:
             self._load(pl_module)
-        backbone.freeze()  # type: ignore[union-attr]
+        backbone.freeze()
+        self._cached = self.cache is not None and not trainer.fast_dev_run  # type: ignore[attr-defined]
         if self.cache is not None:
             data = getattr(trainer, "datamodule", None)
             if not hasattr(data, "cache_features") or not hasattr(backbone, "bypassed"):
@@ -76,10 +73,16 @@ class SpeedInvariantTuning(pl.Callback):
                     "cache needs a datamodules.VideoDataModule and a networks.Backbone, got "
                     f"{type(data).__name__} and {type(backbone).__name__}; leave cache out"
                 )
+            if trainer.strategy.restore_checkpoint_after_setup:
+                raise ValueError(
+                    "cache needs a strategy that leaves each process the whole backbone, got "
+                    f"{type(trainer.strategy).__name__}; take --trainer.strategy ddp, or leave cache out"
+                )
+            if not self._cached:  # a whole cache would take hours
+                rank_zero_info(f"fast_dev_run tunes on videos, without the cache {self.cache}")
+                return
             data.cache_features(self.cache, self.cache_clips)  # type: ignore[union-attr]
-            backbone.bypassed = False  # type: ignore[union-attr]
-        # Lightning warns of modules in eval mode, which is what freezing is for
-        warnings.filterwarnings("ignore", message=r"Found \d+ module\(s\) in eval mode")
+            backbone.bypassed = False
 
     def _check_rates(self, trainer: pl.Trainer) -> None:
         theirs = getattr(getattr(trainer, "datamodule", None), "train_rates", None)
@@ -128,11 +131,8 @@ class SpeedInvariantTuning(pl.Callback):
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Refuse to start from nothing, and an optimiser that would move frozen parameters; fill the cache."""
-        if self._waiting:
-            raise ValueError(
-                f"init_from: checkpoint {self.init_from} does not exist; run stage 1 first, or give its checkpoint with "
-                "--trainer.callbacks.init_from PATH"
-            )
+        if not trainer.strategy.restore_checkpoint_after_setup:  # else a resumed fit has its weights only later
+            self._check_started()
         frozen = {id(parameter) for parameter in pl_module.backbone.parameters()}  # type: ignore[union-attr]
         held = [p for optimizer in trainer.optimizers for group in optimizer.param_groups for p in group["params"]]
         if any(id(parameter) in frozen for parameter in held):
@@ -140,8 +140,19 @@ class SpeedInvariantTuning(pl.Callback):
                 f"the optimiser of {type(pl_module).__name__} holds parameters of the frozen backbone; give it only those "
                 "with requires_grad in configure_optimizers"
             )
-        if self.cache is not None:
+        if self._cached:
             self._fill(trainer, pl_module)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Refuse to start from nothing with strategies that load a checkpoint after the start of the fit (FSDP)."""
+        self._check_started()
+
+    def _check_started(self) -> None:
+        if self._waiting:
+            raise ValueError(
+                f"init_from: checkpoint {self.init_from} does not exist; run stage 1 first, or give its checkpoint with "
+                "--trainer.callbacks.init_from PATH"
+            )
 
     def _fill(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         backbone, plugin = pl_module.backbone, trainer.precision_plugin
@@ -154,7 +165,6 @@ class SpeedInvariantTuning(pl.Callback):
         key = {"backbone": key_of(backbone, {"precision": trainer.precision})}  # type: ignore[arg-type]
         data = trainer.datamodule  # type: ignore[attr-defined]
         count = data.fill_features(extract, pl_module.device, key)
-        trainer.strategy.barrier("cache filled")
         cache = data.features
         rank_zero_info(
             f"stage 2 tunes on {cache.num_bytes / 1e9:.2f} GB of features in {cache.folder}, {count} clips new"
@@ -164,14 +174,14 @@ class SpeedInvariantTuning(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         """What comes from the cache went through the backbone already."""
-        if self.cache is not None:
+        if self._cached:
             pl_module.backbone.bypassed = True  # type: ignore[union-attr]
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Validation comes from the videos."""
-        if self.cache is not None:
+        if self._cached:
             pl_module.backbone.bypassed = False  # type: ignore[union-attr]
 
     def on_exception(self, trainer: pl.Trainer, pl_module: pl.LightningModule, exception: BaseException) -> None:
@@ -180,7 +190,7 @@ class SpeedInvariantTuning(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """The same module may be used on videos again."""
-        if stage == "fit" and self.cache is not None:
+        if stage == "fit" and self._cached:
             pl_module.backbone.bypassed = False  # type: ignore[union-attr]
 
 

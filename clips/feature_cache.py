@@ -5,10 +5,12 @@ labels. It lies in a folder named by a hash of everything that the features depe
 videos or transforms are never read by mistake, and it is filled in any number of sittings and by any number of processes.
 """
 
+import errno
 import hashlib
 import json
+import math
 import os
-import shutil
+import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,15 +22,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from clips.disk_room import bytes_taken, check_room
 from clips.index_cache import content_stamp
 from clips.rate_batches import Draw
 from clips.targets import Video
 
 _VERSION = 1
+_DONE, _REPLACED = 1, 2  # marks of units, in the file `done`; 0 is not yet written
 
 
 class FeatureCache:
-    """Features and labels of n videos x R rates x M clips; `open` must come before anything is read or written.
+    """Features and labels of n videos x R rates x M clips; `open`, then `make` must come before these are read or written.
+
+    The M clips of a video at a rate are a unit: written, counted and missed as a whole.
 
     Args:
         root: folder of caches.
@@ -43,28 +49,26 @@ class FeatureCache:
             raise ValueError(f"the number of cached clips per video and rate must be at least 1, got {num_clips}")
         self.root, self.num_clips = root, num_clips
         self._columns: dict[str, NDArray[Any]] = {}
-        self._written: list[tuple[int, int]] = []
+        self._written: list[tuple[int, int, int]] = []
 
     def open(
         self, key: dict[str, Any], num_videos: int, rates: Sequence[float], num_labels: int, shape: Sequence[int]
     ) -> None:
-        """Find the cache of a key, or make an empty one; several processes may do so at once.
+        """Name the folder of a key's cache; nothing is made yet.
 
         Args:
             key: what the features depend on; plain values that JSON can hold.
             num_videos: n.
-            rates: the R downsampling rates.
+            rates: the downsampling rates, of which R are distinct; their order does not count.
             num_labels: K.
             shape: of one clip's features, D, T', H', W'.
-
-        Raises:
-            ValueError: if the disk has no room for it.
         """
-        self.rates = [float(rate) for rate in rates]
+        self.rates = sorted({float(rate) for rate in rates})
         self.units = (num_videos, len(self.rates))
         clips = (*self.units, self.num_clips)
         key = {**key, "version": _VERSION, "rates": self.rates, "num_clips": self.num_clips}
         key |= {"num_labels": num_labels, "shape": list(shape)}
+        self.key = key
         self.folder = self.root / hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
         # bfloat16 is int16 to NumPy, which has no such type
         self._layout: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -74,29 +78,60 @@ class FeatureCache:
             "done": ("|u1", self.units),
         }
         self._columns = {}
-        self._make(key)
+        self._bytes = {
+            name: int(np.dtype(kind).itemsize * np.prod(size)) for name, (kind, size) in self._layout.items()
+        }
 
-    def _make(self, key: dict[str, Any]) -> None:
-        """Files of the full size, full of holes: what is not yet written takes no room."""
-        sizes = {name: int(np.dtype(kind).itemsize * np.prod(shape)) for name, (kind, shape) in self._layout.items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        there = sum(path.stat().st_blocks * 512 for path in self.folder.iterdir())
-        free = shutil.disk_usage(self.folder).free
-        if sum(sizes.values()) > there + free:
-            raise ValueError(
-                f"the feature cache {self.folder} needs {sum(sizes.values()) / 1e9:.1f} GB for {self.units[0]} videos, "
-                f"{self.units[1]} rates and {self.num_clips} clips each, but the disk has {(there + free) / 1e9:.1f} GB; "
-                "take another folder or fewer clips"
-            )
-        for name, size in sizes.items():
+    @property
+    def made(self) -> bool:
+        """Whether its files are there in their full size, written or not."""
+        return all(self._size(name) >= size for name, size in self._bytes.items())
+
+    def make(self) -> None:
+        """Files of the full size, full of holes: what is not yet written takes no room. Nothing if all of it is written.
+
+        Several processes may do so at once.
+
+        Raises:
+            ValueError: if the disk has no room for what is missing.
+        """
+        if self.made and not self.missing():
+            return  # not ours to write to, perhaps
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._check_room()
+        self.folder.mkdir(exist_ok=True)
+        marked, units = self._size("done"), math.prod(self.units)  # the size first: it is made last
+        whole = min(self._size(name) * units // size for name, size in self._bytes.items() if name != "done")
+        if marked > whole:  # a copy that broke off: what has marks but no features must not count
+            os.truncate(self.folder / "done", whole)
+        for name, size in self._bytes.items():
             path = self.folder / name
             if path.exists() and path.stat().st_size >= size:  # full perhaps, and not ours to write to
                 continue
             with path.open("ab") as file:  # never shortens what another process has begun
                 if os.fstat(file.fileno()).st_size < size:
                     file.truncate(size)
-        if not (self.folder / "key.json").exists():
-            (self.folder / "key.json").write_text(json.dumps(key, indent=1) + "\n", encoding="utf-8")
+        path = self.folder / "key.json"
+        if path.exists():
+            return
+        temporary = self.folder / f".key.json.{uuid.uuid4().hex}"  # whole or not at all: nobody would write it again
+        try:
+            temporary.write_text(json.dumps(self.key, indent=1) + "\n", encoding="utf-8")
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def _check_room(self) -> None:
+        whole, there = sum(self._bytes.values()), sum(bytes_taken(self.folder / name) for name in self._bytes)
+        missing = len(self.missing()) / math.prod(self.units) if self.made else 1.0
+        # files may take less room than their size, and units may take room that do not yet count
+        needed = min(whole - there, whole * missing)
+        videos, rates = self.units
+        check_room(self.folder, needed, f"{videos} videos, {rates} rates and {self.num_clips} clips each")
+
+    def _size(self, name: str) -> int:
+        path = self.folder / name
+        return path.stat().st_size if path.exists() else 0
 
     @property
     def num_bytes(self) -> int:
@@ -105,9 +140,27 @@ class FeatureCache:
         return int(np.dtype(kind).itemsize * np.prod(shape))
 
     def missing(self) -> list[tuple[int, int]]:
-        """Video number and place of the rate of whatever is not yet written."""
+        """Video number and place of the rate of whatever is not yet written; `made` must be true."""
+        return self._marked(0)
+
+    def replaced(self) -> list[tuple[int, int]]:
+        """The same of units that show another video, wholly or in part, since theirs could not be read."""
+        return self._marked(_REPLACED)
+
+    def _marked(self, mark: int) -> list[tuple[int, int]]:
         done = np.fromfile(self.folder / "done", dtype=np.uint8).reshape(self.units)
-        return [(int(video), int(rate)) for video, rate in np.argwhere(done == 0)]
+        return [(int(video), int(rate)) for video, rate in np.argwhere(done == mark)]
+
+    @property
+    def writable(self) -> bool:
+        """Whether anything can be written to it at all."""
+        try:
+            with (self.folder / "done").open("r+b"):
+                return True
+        except OSError as error:
+            if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+                return False
+            raise
 
     def draws(self, video: int, rate: int) -> list[Draw]:
         """The M clips of a video at a rate; the same for every run, whatever its seed."""
@@ -116,7 +169,7 @@ class FeatureCache:
     def write(self, video: int, rate: int, features: Tensor, labels: Tensor, index: Tensor) -> None:
         """Store the clips of a video at a rate; they count once `commit` was called.
 
-        Clips that show another video, since this one cannot be read, are used but never count: the next run tries again.
+        A unit with clips that show another video, since this one cannot be read, has a mark of its own, see `replaced`.
 
         Args:
             video: number.
@@ -132,15 +185,14 @@ class FeatureCache:
             if array.shape != shape[2:]:
                 raise ValueError(f"{name} must have shape {shape[2:]}, got {array.shape}")
             self._put(name, video, rate, array)
-        if bool((index == video).all()):
-            self._written.append((video, rate))
+        self._written.append((video, rate, _DONE if bool((index == video).all()) else _REPLACED))
 
     def commit(self) -> None:
         """Bring what was written to the disk, and only then say that it is there."""
         for name in self._layout:
             if name == "done":
-                for video, rate in self._written:
-                    self._put(name, video, rate, np.ones((), np.uint8))
+                for video, rate, mark in self._written:
+                    self._put(name, video, rate, np.array(mark, np.uint8))
             with self._changing(name) as file:
                 os.fsync(file.fileno())
         self._written = []
@@ -199,7 +251,7 @@ class CachedClips(Dataset[dict[str, Any]]):
 
 
 def fingerprint(videos: Iterable[Video]) -> str:
-    """Hash of what training clips take from videos: names, labels, intervals, windows, and size and age of the files."""
+    """Hash of what training clips take from videos: names, labels, intervals, windows, size and time of change of files."""
     digest = hashlib.sha256()
     for video in videos:
         facts = (

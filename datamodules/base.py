@@ -242,7 +242,7 @@ class VideoDataModule(pl.LightningDataModule, ABC):
     def fill_features(
         self, extract: Callable[[torch.Tensor], torch.Tensor], device: torch.device, key: dict[str, Any]
     ) -> int:
-        """Compute what the cache lacks, this process's share; see `datamodules.cached_features`."""
+        """Compute what the cache lacks, each process its share; the clips of all. See `datamodules.cached_features`."""
         assert self.features is not None
         open_cache(self, self.features, extract, device, key)
         return fill_cache(self, self.features, extract, device, *self._place())
@@ -317,21 +317,25 @@ class VideoDataModule(pl.LightningDataModule, ABC):
         return {"num_workers": workers, "persistent_workers": workers > 0, "pin_memory": torch.cuda.is_available()}
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Count unreadable training videos and stop if they are too many.
+        """Count unreadable training videos; see `count_broken`."""
+        if isinstance(batch, dict) and "broken" in batch:
+            self.count_broken(batch.pop("broken"))
+        return batch
+
+    def count_broken(self, broken: Mapping[str, str]) -> None:
+        """Take note of unreadable training videos, by name and reason, and stop if they are too many.
 
         Raises:
             ValueError: if more than the share `max_broken` of the training videos could not be read.
         """
-        if isinstance(batch, dict) and "broken" in batch:
-            self.broken.update(batch.pop("broken"))
-            total = len(self.videos["train"])
-            if len(self.broken) > self.max_broken * total:
-                listing = "\n".join(f"  {name}: {reason}" for name, reason in sorted(self.broken.items())[:10])
-                raise ValueError(
-                    f"{len(self.broken)} of {total} training videos cannot be read, more than max_broken "
-                    f"({self.max_broken:g}) allows; mend or remove them:\n{listing}"
-                )
-        return batch
+        self.broken.update(broken)
+        total = len(self.videos["train"])
+        if len(self.broken) > self.max_broken * total:
+            listing = "\n".join(f"  {name}: {reason}" for name, reason in sorted(self.broken.items())[:10])
+            raise ValueError(
+                f"{len(self.broken)} of {total} training videos cannot be read, more than max_broken "
+                f"({self.max_broken:g}) allows; mend or remove them:\n{listing}"
+            )
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Normalise training clips on the device, not cached features; tell test batches how to normalise theirs."""

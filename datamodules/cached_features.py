@@ -1,11 +1,16 @@
-"""Fill a feature cache: each training video through the frozen backbone, a few clips at each rate, once."""
+"""Fill a feature cache: each training video through the frozen backbone, a few clips at each rate, once.
 
+All processes must have the same cache of the same videos: to one that does not see what another has written it is zeros.
+"""
+
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
+import torch.distributed as dist
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from tqdm import tqdm
@@ -18,7 +23,13 @@ from clips.views import normalise
 if TYPE_CHECKING:
     from datamodules.base import VideoDataModule
 
+Value = TypeVar("Value")
+
 _COMMIT = 64  # batches between two commits: so much is computed again after a kill
+_SHARE = (
+    "all processes need one cache, in a folder that their machines share, of the same videos: shared ones, or copies with "
+    "equal times of change (cp -p, rsync -t)"
+)
 
 
 class _Units(Sampler[list[Draw]]):
@@ -44,7 +55,7 @@ def open_cache(
     device: torch.device,
     key: dict[str, Any],
 ) -> None:
-    """Find or make the cache of the training split.
+    """Find or make the cache of the training split, in all processes at once.
 
     Args:
         data: after `setup("fit")`.
@@ -54,7 +65,8 @@ def open_cache(
         key: what the features depend on besides the data: weights and precision.
 
     Raises:
-        ValueError: if the data set has boxes, which features cannot be cut to, or the disk is too small.
+        ValueError: if the data set has boxes, which features cannot be cut to; the disk is too small; the caches of the
+            processes are not the same.
     """
     videos = data.videos["train"]
     if any(video.boxes is not None for video in islice(videos, 1)):
@@ -71,6 +83,32 @@ def open_cache(
         "normalised": [data.mean.tolist(), data.std.tolist()],
     }
     cache.open({**own, **key}, len(videos), data.train_rates, data.num_labels, tuple(shape))
+    _check_same(cache)
+    problem = None
+    if _rank() == 0:
+        try:
+            cache.make()
+        except ValueError as error:
+            problem = str(error)
+    _raise_first(problem)
+    if not cache.made:
+        problem = (
+            f"the feature cache {cache.folder}, made by process 0, is not there on {socket.gethostname()}; {_SHARE}"
+        )
+    _raise_first(problem)
+
+
+def _check_same(cache: FeatureCache) -> None:
+    """Refuse processes whose caches have different names."""
+    caches = _gather((socket.gethostname(), cache.folder, cache.key))
+    host, folder, key = caches[0]
+    for rank, (other_host, other_folder, other_key) in enumerate(caches):
+        if other_folder.name != folder.name:
+            differ = [name for name in key if key[name] != other_key[name]]
+            raise ValueError(
+                f"the feature cache of process 0 on {host} is {folder}, that of process {rank} on {other_host} is "
+                f"{other_folder}: they differ in {', '.join(differ)}; {_SHARE}"
+            )
 
 
 def fill_cache(
@@ -81,7 +119,9 @@ def fill_cache(
     rank: int = 0,
     world_size: int = 1,
 ) -> int:
-    """Compute what a cache lacks, this process's share of it; the number of clips.
+    """Compute what a cache lacks, each process its share; the number of clips of all.
+
+    Units of videos that could not be read are tried again, unless nothing can be written.
 
     Args:
         data: after `setup("fit")`.
@@ -92,12 +132,39 @@ def fill_cache(
         world_size: number of processes.
 
     Raises:
-        ValueError: as of the data module, if too many videos cannot be read.
+        ValueError: as of the data module, if too many videos of all processes cannot be read; if a process does not see
+            what the others have written.
     """
+    units, again = cache.missing(), cache.replaced()
+    if units or cache.writable:
+        units = sorted(units + again)
     # by their own number, since another process may be writing already
-    units = [(video, rate) for video, rate in cache.missing() if (video + rate) % world_size == rank]
-    if not units:
-        return 0
+    units = [(video, rate) for video, rate in units if (video + rate) % world_size == rank]
+    if units:
+        _fill(data, cache, extract, device, units, rank)
+    done = _gather((len(units), data.broken))  # and all have written
+    lacking, problem = len(cache.missing()), None
+    if lacking:
+        problem = (
+            f"{lacking} of {cache.units[0] * cache.units[1]} units (a video at a rate) of the feature cache {cache.folder} "
+            f"are not there on {socket.gethostname()}, though all processes have written theirs; {_SHARE}"
+        )
+    _raise_first(problem)
+    before = {data.videos["train"][video].name: "unreadable when the cache was filled" for video, _ in cache.replaced()}
+    for _, broken in done:
+        before |= broken
+    data.count_broken(before)
+    return sum(count for count, _ in done) * cache.num_clips
+
+
+def _fill(
+    data: "VideoDataModule",
+    cache: FeatureCache,
+    extract: Callable[[Tensor], Tensor],
+    device: torch.device,
+    units: list[tuple[int, int]],
+    rank: int,
+) -> None:
     batches = _Units(cache, units, data.batch_size)
     loader: DataLoader[Any] = DataLoader(
         data.train_clips(), batch_sampler=batches, collate_fn=collate_train, num_workers=data.num_workers
@@ -112,4 +179,23 @@ def fill_cache(
         if number % _COMMIT == _COMMIT - 1:
             cache.commit()
     cache.commit()
-    return len(units) * cache.num_clips
+
+
+def _rank() -> int:
+    return dist.get_rank() if dist.is_available() and dist.is_initialized() else 0
+
+
+def _gather(mine: Value) -> list[Value]:
+    """What each process has; returns once all have come here."""
+    if not (dist.is_available() and dist.is_initialized()):
+        return [mine]
+    parts: list[Any] = [None] * dist.get_world_size()
+    dist.all_gather_object(parts, mine)
+    return parts
+
+
+def _raise_first(problem: str | None) -> None:
+    """Raise in all processes what one of them found, so that none waits for it."""
+    for found in _gather(problem):
+        if found:
+            raise ValueError(found)

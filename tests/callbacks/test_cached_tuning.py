@@ -2,6 +2,7 @@ import csv
 import errno
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.strategies import SingleDeviceStrategy
 
 from callbacks import SpeedInvariantTuning
 from clips.feature_cache import FeatureCache, fingerprint
@@ -258,9 +260,41 @@ def test_a_video_that_cannot_be_read_is_replaced_and_counted(tune: Any, tiny: Pa
         data = tune("run", *place).datamodule
     assert [data.features.read(video, 0, 0)[2] for video in (1, 2, 3)] == [1, 3, 3]
     assert list(data.broken) == ["train_2.mp4"]
-    assert data.features.missing() == [(2, 0), (2, 1), (2, 2)]  # tried again by the next run
+    assert data.features.missing() == [] and data.features.replaced() == [(2, 0), (2, 1), (2, 2)]
     with pytest.raises(ValueError, match="1 of 6 training videos cannot be read, more than max_broken"):
         tune("strict", *place, "--data.max_broken=0.1", "--data.target=video")
+
+
+def test_fast_dev_run_fills_no_cache(tune: Any, tmp_path: Path, passes: list[int], caplog: Any) -> None:
+    with caplog.at_level("INFO"):
+        tune("run", "--trainer.fast_dev_run=true")
+    assert passes == [3, 1] and not (tmp_path / "features").exists()
+    assert sum("fast_dev_run tunes on videos, without the cache" in line for line in caplog.messages) == 1
+
+
+@pytest.fixture
+def restored_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A strategy that loads checkpoints after the start of the fit, as FSDP and DeepSpeed do on GPUs."""
+    monkeypatch.setattr(SingleDeviceStrategy, "restore_checkpoint_after_setup", True)
+
+
+@pytest.mark.usefixtures("restored_late")
+def test_strategies_that_shard_weights_are_refused(tune: Any) -> None:
+    with pytest.raises(ValueError, match="leaves each process the whole backbone, got SingleDeviceStrategy; take"):
+        tune("run")
+
+
+def test_resumed_fit_needs_no_stage_1_where_checkpoints_are_loaded_late(
+    tune: Any, stage1: Path, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    steps = ("--trainer.callbacks.cache=null", "--trainer.limit_val_batches=0", "--trainer.limit_train_batches=1")
+    tune("first", *steps, "--trainer.max_epochs=1")
+    stage1.unlink()
+    request.getfixturevalue("restored_late")
+    resumed = tune("second", *steps, f"--ckpt_path={tmp_path / 'first' / 'checkpoints' / 'last.ckpt'}")
+    assert resumed.trainer.current_epoch == 2
+    with pytest.raises(ValueError, match=r"init_from: checkpoint .* does not exist; run stage 1 first"):
+        tune("third", *steps)
 
 
 def test_boxes_of_people_are_refused() -> None:
@@ -295,3 +329,34 @@ def test_two_processes_fill_the_cache_of_one(tune: Any, tiny: Path, stage1: Path
         for path in (folder, alone.folder)
     )
     torch.testing.assert_close(ours, theirs, rtol=2**-7, atol=1e-6)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("own", ["cache", "videos"])
+def test_machines_without_one_cache_of_the_same_videos_are_refused(
+    own: str, tiny: Path, stage1: Path, tmp_path: Path
+) -> None:
+    words = [word for path in (*write_configs(tiny, tmp_path), STAGE2) for word in ("-c", str(path))]
+    words += ["--trainer.num_nodes=2", "--trainer.strategy=ddp", f"--trainer.callbacks.init_from={stage1}"]
+    running = []
+    with socket.socket() as held:  # the port stays ours, and those who ask for it by number may share it
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("", 0))
+        for rank in range(2):
+            copy = Path(shutil.copytree(tiny, tmp_path / f"videos_{rank}"))
+            for video in copy.glob("*.mp4"):
+                os.utime(video, ns=(rank, rank))
+            data, cache = (copy, tmp_path / "cache") if own == "videos" else (tiny, tmp_path / f"cache_{rank}")
+            more = [f"--data.annotations={data / 'annotations.csv'}", f"--trainer.callbacks.cache={cache}"]
+            place = {"RANK": rank, "GROUP_RANK": rank, "LOCAL_RANK": 0, "WORLD_SIZE": 2, "LOCAL_WORLD_SIZE": 1}
+            place |= {"MASTER_PORT": held.getsockname()[1], "OMP_NUM_THREADS": 1}
+            env = {**os.environ, "MASTER_ADDR": "127.0.0.1", "TORCHELASTIC_RUN_ID": "two"}
+            with (tmp_path / f"errors_{rank}").open("w") as errors:
+                command = [sys.executable, str(ROOT / "cli.py"), "fit", *words, *more]
+                env |= {name: str(value) for name, value in place.items()}
+                running.append(subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=errors))
+        assert [process.wait(timeout=280) for process in running] == [1, 1]
+    wanted = {"cache": "made by process 0, is not there on", "videos": "they differ in videos"}[own]
+    for rank in range(2):
+        error = (tmp_path / f"errors_{rank}").read_text()
+        assert wanted in error and "all processes need one cache" in error

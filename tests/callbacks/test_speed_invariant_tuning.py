@@ -1,9 +1,11 @@
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import torch
 
+from callbacks import SpeedInvariantTuning
 from tests.conftest import EXPERIMENTS, Run, weights
 
 STAGE2 = EXPERIMENTS / "speed_invariant.yaml"
@@ -118,6 +120,14 @@ def test_checkpoint_of_other_labels_is_refused(
         tune(run, tmp_path, stage1)
     with pytest.raises(ValueError, match=message):
         run("test", f"--ckpt_path={stage1}")
+
+
+def test_module_without_a_backbone_is_refused() -> None:
+    callback, module = SpeedInvariantTuning(Path("none.ckpt")), SimpleNamespace(backbone=torch.nn.Linear(1, 1))
+    with pytest.raises(
+        ValueError, match=r"SpeedInvariantTuning needs .*\.backbone to be a networks.Backbone, got Linear"
+    ):
+        callback.setup(SimpleNamespace(), module, "fit")  # type: ignore[arg-type]
 
 
 def test_harmless_outside_of_fit(run: Run, stage1: Path, tmp_path: Path) -> None:

@@ -60,7 +60,9 @@ def test_single_label_trains_with_softmax_cross_entropy() -> None:
 
 
 def test_single_label_refuses_videos_of_several(run: Run) -> None:
-    with pytest.raises(ValueError, match=r"single_label: true expects one label.*some training videos have both '\w+' and"):
+    with pytest.raises(
+        ValueError, match=r"single_label: true expects one label.*some training videos have both '\w+' and"
+    ):
         run("fit", "--model.single_label=true")
 
 
