@@ -5,6 +5,7 @@ import csv
 import fcntl
 import io
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ Key = TypeVar("Key", int, str)
 Value = TypeVar("Value")
 
 _UNFINISHED = ".unfinished"
+_ABANDONED = 60.0  # seconds without a change, after which an unfinished file may be a killed process's
 
 
 def free_paths(folder: Path, *names: str) -> list[Path]:
@@ -53,12 +55,13 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
         OSError: the data do not fit on the disk, or cannot be written for another reason; what was there is as it was.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_abandoned(path.parent)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}{_UNFINISHED}")
+    # no other process may have the name, also of another machine or container, where process numbers repeat
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}{_UNFINISHED}")
     try:
-        with unfinished.open("wb") as file:
+        with unfinished.open("xb") as file:
             with contextlib.suppress(OSError):  # not every file system can lock
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _remove_abandoned(path.parent, os.fstat(file.fileno()).st_mtime)
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -81,12 +84,19 @@ def write_whole(path: Path, data: bytes | memoryview) -> None:
             os.close(folder)
 
 
-def _remove_abandoned(folder: Path) -> None:
-    """Remove what killed processes left half-written; the lock of a living one is held."""
+def _remove_abandoned(folder: Path, now: float) -> None:
+    """Remove what killed processes left half-written; `now` is by the clock of the file system, s.
+
+    A living process holds a lock; but not between making a file and locking it, and not every lock is seen by other machines.
+    Hence the age.
+    """
     for left in folder.glob(f".*{_UNFINISHED}"):
-        with contextlib.suppress(OSError), left.open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            left.unlink()
+        with contextlib.suppress(OSError):
+            if now - left.stat().st_mtime < _ABANDONED:
+                continue
+            with left.open("r+b") as file:  # NFS locks only what is open for writing
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
