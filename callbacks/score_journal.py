@@ -1,7 +1,9 @@
 """The scores of an unfinished test on disk, video by video, so that a killed test goes on where it stopped."""
 
+import fcntl
 import mmap
 import os
+import secrets
 import struct
 import time
 import zlib
@@ -25,6 +27,7 @@ class ScoreJournal:
     """Records of one video each, in one file for each process that ever wrote; any number of processes reads all files.
 
     A kill leaves the record that was being written cut off at the end of its file; it fails its checksum and is left out.
+    Two tests with one key may run at once: the file of a living process is locked, and stays when the other test ends.
 
     Args:
         folder: of the files of one test, named by `callbacks.module_key.key_of` what its scores depend on.
@@ -71,15 +74,13 @@ class ScoreJournal:
 
     def _create(self) -> int:
         self.folder.mkdir(parents=True, exist_ok=True)
-        for number in range(len(list(self.folder.iterdir())), 1_000_000):  # pragma: no branch
-            try:
-                file = os.open(self.folder / f"{number:06d}.scores", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-            except FileExistsError:
-                continue
-            os.write(file, _MAGIC)
-            self._known.add(self.folder / f"{number:06d}.scores")
-            return file
-        raise AssertionError
+        # a name that no earlier file had: another test may have read that one, and removes it
+        path = self.folder / f"{secrets.token_hex(8)}.scores"
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        _lock(file)
+        os.write(file, _MAGIC)
+        self._known.add(path)
+        return file
 
     def close(self) -> None:
         """Write no more."""
@@ -88,15 +89,35 @@ class ScoreJournal:
             self._file = -1
 
     def remove(self) -> None:
-        """Remove the files that this journal read or wrote, and their folders if nothing else is in them."""
+        """Remove the files that this journal read or wrote, and their folders if nothing else is in them.
+
+        A file that a living process goes on writing stays: that process removes it.
+        """
         self.close()
         for path in self._known:
-            path.unlink(missing_ok=True)
+            with suppress(OSError), path.open("r+b") as file:  # NFS locks only what is open for writing
+                if _lock(file.fileno()):
+                    path.unlink(missing_ok=True)
         for folder in (self.folder, self.folder.parent):
             try:
                 folder.rmdir()
             except OSError:
                 return
+
+
+def _lock(file: int) -> bool:
+    """Lock a file, unless a living process has; True also where the file system cannot lock.
+
+    A lock of the process: loader workers, which outlive a killed test for a moment, do not inherit it, and it does not stop
+    the next test of this process. (It ends as soon as the process closes the file, wherever it was opened.)
+    """
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):  # what a held lock gives, depending on the system
+        return False
+    except OSError:
+        pass
+    return True
 
 
 def _records(data: mmap.mmap) -> Iterator[tuple[int, Stamp, Tensor]]:

@@ -16,6 +16,7 @@ from callbacks.score_journal import ScoreJournal
 from clips.index_cache import content_stamp
 from metrics import load_scores
 from tests.conftest import EXPERIMENTS, ROOT, Run
+from tests.distributed_script import one_thread
 
 TEST = EXPERIMENTS / "multi_rate_test.yaml"
 VIEWS = "--data.test_views={2: [2, 2], 4: [3, 1]}"
@@ -54,6 +55,38 @@ def test_records_of_all_processes_are_read_but_not_those_of_changed_files(tmp_pa
     for journal in journals:
         journal.remove()
     assert not (tmp_path / "journal").exists()
+
+
+HOLD = "import fcntl, sys; file = open(sys.argv[1], 'r+b'); fcntl.lockf(file, fcntl.LOCK_EX); print(); sys.stdin.read()"
+
+
+def test_file_of_another_test_stays_as_long_as_it_is_written(tmp_path: Path) -> None:
+    journal, other = ScoreJournal(tmp_path / "journal"), ScoreJournal(tmp_path / "journal")
+    journal.append(0, (7, 8), LOGITS[0])
+    journal.close()
+    (path,) = journal.folder.iterdir()
+    with subprocess.Popen([sys.executable, "-c", HOLD, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as writer:
+        assert writer.stdout and writer.stdout.read(1)
+        assert same(other.read(lambda video: (7, 8)), {0: LOGITS[0]})
+        other.append(1, (7, 8), LOGITS[1])
+        assert len(list(other.folder.iterdir())) == 2
+        other.remove()
+        assert list(other.folder.iterdir()) == [path]
+        writer.kill()
+    other.remove()
+    assert not other.folder.exists()
+    journal.append(2, (7, 8), LOGITS[2])
+    assert not path.exists()  # a name of its own, which no other test takes for the file that it read
+    journal.remove()
+
+
+def test_journal_is_locked_while_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    locked: list[int] = []
+    monkeypatch.setattr("callbacks.score_journal.fcntl.lockf", lambda file, how: locked.append(file))
+    journal = ScoreJournal(tmp_path)
+    journal.append(0, (7, 8), LOGITS[0])
+    assert locked == [journal._file]
+    journal.close()
 
 
 def test_key_follows_every_weight_buffer_and_fact() -> None:
@@ -174,7 +207,8 @@ def test_scores_of_any_number_of_processes_are_taken_over_by_any_other(
         to = f"--trainer.callbacks.output={tmp_path / output}"
         if processes == 1:
             try:
-                run("test", *args, to, configs=(TEST,))
+                with one_thread():
+                    run("test", *args, to, configs=(TEST,))
             except ValueError as error:
                 return str(error)
             return ""
@@ -183,7 +217,8 @@ def test_scores_of_any_number_of_processes_are_taken_over_by_any_other(
             *("-c", str(tmp_path / "shared.yaml"), "-c", str(tmp_path / "base.yaml"), "-c", str(TEST)),
             *(*args, to, f"--trainer.devices={processes}", "--trainer.strategy=ddp"),
         ]
-        done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280)
+        env = os.environ | {"OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=280)
         return done.stderr if done.returncode else ""
 
     assert not test(1, "one")
