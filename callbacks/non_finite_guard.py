@@ -1,7 +1,7 @@
 """Stop a fit, or skip the step, when a training loss is NaN or infinite."""
 
+import io
 import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import move_data_to_device, rank_zero_warn
 from torch import Tensor
 from torch.optim import Optimizer
 
-from callbacks.files import free_paths, gather_dict
+from callbacks.files import free_paths, gather_dict, write_whole
 
 
 class NonFiniteGuard(pl.Callback):
@@ -37,6 +37,8 @@ class NonFiniteGuard(pl.Callback):
         ValueError: if `skip` is negative; during the fit, on every process, at a loss that may not be skipped.
     """
 
+    output_stage = "fit"
+
     def __init__(self, skip: int = 0, output: Path | None = None) -> None:
         if skip < 0:
             raise ValueError(f"skip is a number of steps, 0 or more, got {skip}")
@@ -44,6 +46,7 @@ class NonFiniteGuard(pl.Callback):
         self.skipped = 0
         self._works = True
         self._dropping = False
+        self._begun = False  # whether a batch of the current step was seen
         self._batch: Any = None
         self._batch_idx = 0
         self._buffers: dict[str, Tensor] = {}
@@ -54,6 +57,7 @@ class NonFiniteGuard(pl.Callback):
         self._works = guards[-1] is self
         if stage == "fit":
             self.skipped = 0  # of an earlier fit; a resumed one reads its number later
+            self._begun = False
 
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
@@ -62,8 +66,9 @@ class NonFiniteGuard(pl.Callback):
         if not self._works:
             return
         self._batch, self._batch_idx = batch, batch_idx
-        if batch_idx % trainer.accumulate_grad_batches == 0:
-            self._dropping = False
+        # a fit that is resumed with another accumulation may begin in the middle of a step
+        if not self._begun or batch_idx % trainer.accumulate_grad_batches == 0:
+            self._begun, self._dropping = True, False
             buffers = dict(pl_module.named_buffers())
             if self._buffers.keys() != buffers.keys():
                 self._buffers = {name: torch.empty_like(buffer) for name, buffer in buffers.items()}
@@ -92,6 +97,7 @@ class NonFiniteGuard(pl.Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: Optimizer
     ) -> None:
         """Throw a step away: optimisers pass over parameters that have no gradient."""
+        self._begun = False
         if self._dropping:
             optimizer.zero_grad(set_to_none=True)
             _copy(self._buffers, dict(pl_module.named_buffers()))
@@ -172,17 +178,14 @@ class NonFiniteGuard(pl.Callback):
 
 def _save(folder: Path, name: str, dump: dict[str, Any]) -> str:
     """Write a dump at once or not at all; its path, or why there is none, since the fit has to stop in any case."""
-    unfinished = folder / f".{name}.{os.getpid()}"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        torch.save(dump, unfinished)
+        data = io.BytesIO()
+        torch.save(dump, data)
         (path,) = free_paths(folder, name)
-        return str(unfinished.rename(path))
-    except (OSError, RuntimeError) as error:  # torch reports a full disk as either
+        write_whole(path, data.getbuffer())
+        return str(path)
+    except (OSError, RuntimeError, MemoryError) as error:
         return f"no dump in {folder} ({error})"
-    finally:
-        with suppress(OSError):
-            unfinished.unlink(missing_ok=True)
 
 
 def _copy(sources: dict[str, Tensor], targets: dict[str, Tensor]) -> None:

@@ -1,10 +1,12 @@
 """The guard against a reference that leaves the bad steps out by hand."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import lightning.pytorch as pl
 import pytest
 import torch
 from lightning.pytorch.plugins import MixedPrecision
@@ -51,6 +53,9 @@ def test_skipped_step_changes_nothing(tmp_path: Path, accumulate: int, skipped: 
 
 def test_stop_names_the_videos_and_leaves_a_dump_that_repeats_the_loss(tmp_path: Path) -> None:
     (tmp_path / "non_finite_step_1_rank_0.pt").write_text("of an earlier fit")
+    left = tmp_path / ".non_finite_step_0_rank_0.pt.0.unfinished"  # of a fit that was killed as it wrote
+    left.touch()
+    os.utime(left, (0, 0))
     before, _ = literal(set(range(1, 8)), 1)
     with pytest.raises(
         ValueError,
@@ -81,6 +86,20 @@ def test_one_more_than_tolerated_stops_also_after_a_resume(tmp_path: Path) -> No
     assert torch.load(tmp_path / "one.ckpt", weights_only=True)["non_finite_steps"] == 1
     with pytest.raises(ValueError, match=r"step 5 is not finite .*1 steps skipped before"):
         fit(tmp_path, NonFiniteGuard(skip=1, output=tmp_path), ckpt_path=tmp_path / "one.ckpt", max_epochs=2)
+
+
+@pytest.mark.filterwarnings("ignore:You're resuming from a checkpoint that ended before the epoch ended")
+def test_step_that_a_resume_begins_in_its_middle_is_skipped_whole(tmp_path: Path) -> None:
+    class Save(pl.Callback):
+        def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+            trainer.save_checkpoint(tmp_path / "one.ckpt")
+
+    fit(tmp_path, Save(), max_steps=1)
+    guard = NonFiniteGuard(skip=1)
+    with pytest.warns(UserWarning, match="1 of at most 1"):  # of the batches 1 and 2, and then 3
+        trainer, module = fit(tmp_path, guard, ckpt_path=tmp_path / "one.ckpt", accumulate_grad_batches=3)
+    assert trainer.global_step == 3 and guard.skipped == 1 and free_of(module)
+    assert module.norm.num_batches_tracked == 2  # without the batches of the step that was skipped
 
 
 def test_of_two_guards_the_last_works(tmp_path: Path) -> None:
