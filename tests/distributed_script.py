@@ -3,13 +3,14 @@
 FOLDER/NAME.json is a list of [command, [argument, ...]]. Each process writes FOLDER/NAME_RANK.pt, what `run_all` returns.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import random
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,17 @@ from cli import VideoCLI, main
 from clips.dataset import TrainClips
 from clips.rate_batches import Draw
 from datamodules import AnnotatedVideosDataModule
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Work as each of several processes does: the order of sums, and so their last bits, depends on the number of threads."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 class NoisyClips(TrainClips):
@@ -76,7 +88,8 @@ class FirstFails(pl.Callback):
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if trainer.is_global_zero:
-            while not list(self.folder.iterdir()):
+            deadline = time.monotonic() + 120
+            while not list(self.folder.iterdir()) and time.monotonic() < deadline:
                 time.sleep(0.1)
             raise ValueError("the first process fails")
         (self.folder / str(os.getpid())).touch()

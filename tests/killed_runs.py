@@ -5,6 +5,7 @@ changed in the folder, or in the middle of writing a whole file, before it takes
 middle of a record of its journal. The last run is left alone. Prints one line a run.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+import callbacks.files
 import callbacks.score_journal
 from cli import main
 
@@ -34,7 +36,7 @@ def _kill_at_write(place: str, number: int) -> None:
     def opened(self: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
         nonlocal seen
         file = open_path(self, mode, *args, **kwargs)
-        if self.suffix == ".unfinished" and "w" in mode:
+        if self.suffix == ".unfinished" and "x" in mode:
             seen += 1
             if place == "half" and seen == number:
 
@@ -74,10 +76,14 @@ class _System:
 
 
 def _changes(folder: Path) -> set[tuple[str, int, int]]:
-    if not folder.is_dir():
-        return set()
-    with os.scandir(folder) as files:
-        return {(file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files}
+    """Name, time of change and size of each file; one that is renamed meanwhile may be left out."""
+    found = set()
+    if folder.is_dir():
+        with os.scandir(folder) as files:
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    found.add((file.name, file.stat().st_mtime_ns, file.stat().st_size))
+    return found
 
 
 def run(words: list[str], place: str, when: float, folder: Path) -> int:
@@ -88,6 +94,7 @@ def run(words: list[str], place: str, when: float, folder: Path) -> int:
         code = 1
         try:
             warnings.simplefilter("ignore")
+            callbacks.files._ABANDONED = 0.0  # the next run follows at once
             if place == "record":
                 callbacks.score_journal.os = _System(int(when))  # type: ignore[assignment, attr-defined]
             elif place not in ("any", "none"):
@@ -98,7 +105,8 @@ def run(words: list[str], place: str, when: float, folder: Path) -> int:
             sys.stdout.flush()
             os._exit(code)
     if place == "any":
-        while _changes(folder) == before:
+        ended = os.WEXITED | os.WNOHANG | os.WNOWAIT  # its number is its own until it is waited for
+        while _changes(folder) == before and os.waitid(os.P_PID, child, ended) is None:
             time.sleep(0.001)
         time.sleep(when)
         os.kill(child, signal.SIGKILL)

@@ -11,6 +11,9 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +25,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from cli import main
 from metrics import load_scores
 from tests.conftest import EXPERIMENTS, ROOT, SPLITS, Run, weights, write_configs
-from tests.distributed_script import run_all
+from tests.distributed_script import one_thread, run_all
 
 VIEWS = "--data.test_views={2: [2, 2], 4: [3, 1]}"
 TEST = ("-c", str(EXPERIMENTS / "multi_rate_test.yaml"), VIEWS)
@@ -83,9 +86,12 @@ def commands(folder: Path, name: str, processes: int, workers: int) -> Commands:
 @pytest.fixture(scope="module")
 def one(folder: Path) -> Results:
     """What one process does, without workers."""
-    torch.set_num_threads(1)
     in_test = pytest.warns(UserWarning, match=r"1 of 5 test videos cannot be read .*:\n  test_4\.mp4")
-    with in_test, pytest.warns(UserWarning, match=r"1 training videos could not be read .*:\n  train_4\.mp4"):
+    with (
+        one_thread(),
+        in_test,
+        pytest.warns(UserWarning, match=r"1 training videos could not be read .*:\n  train_4\.mp4"),
+    ):
         return run_all([folder / "shared.yaml", folder / "base.yaml"], commands(folder, "one", 1, workers=0))
 
 
@@ -99,32 +105,41 @@ def wait(started: list[Start], folder: Path, name: str, processes: int) -> list[
     """Run the given commands side by side with their environments; the results of all processes."""
     shared = {key: value for key, value in os.environ.items() if not key.startswith(("PL_", "SLURM_"))}
     shared |= {"OMP_NUM_THREADS": "1"}
-    running = [
-        subprocess.Popen(
-            [sys.executable, *words],
-            cwd=ROOT,
-            env={**shared, **more},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for words, more in started
-    ]
-    try:
-        errors = [process.communicate(timeout=280)[1] for process in running]
-    finally:
-        for process in running:
-            process.kill()
+    with contextlib.ExitStack() as open_files:
+        # files: all wait for one that waits for a pipe to be read
+        files = [open_files.enter_context(tempfile.TemporaryFile("w+")) for _ in started]
+        running = [
+            subprocess.Popen(
+                [sys.executable, *words],
+                cwd=ROOT,
+                env={**shared, **more},
+                stdout=subprocess.DEVNULL,
+                stderr=file,
+            )
+            for (words, more), file in zip(started, files, strict=True)
+        ]
+        try:
+            for process in running:
+                process.wait(timeout=280)
+        finally:
+            for process in running:
+                process.kill()
+        for file in files:
+            file.seek(0)
+        errors = [file.read() for file in files]
     assert not any(process.returncode for process in running), "\n".join(error[-2000:] for error in errors)
     assert not any("terminate called" in error for error in errors)  # gloo's threads at the end of the interpreter
     assert not any("It is recommended to use" in error for error in errors)  # of values that all processes have
     return [torch.load(folder / f"{name}_{rank}.pt", weights_only=True) for rank in range(processes)]
 
 
-def free_port() -> str:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return str(taken.getsockname()[1])
+@pytest.fixture
+def port() -> Iterator[str]:
+    """A port that the system gives to nobody else, but to those who ask for it by number and may share it, as torch does."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("", 0))
+        yield str(held.getsockname()[1])
 
 
 def same_clips(one: dict[str, Any], many: list[dict[str, Any]]) -> None:
@@ -205,10 +220,9 @@ def test_three_processes_of_torchrun_do_what_one_does(folder: Path, one: Results
 
 @pytest.mark.slow
 @pytest.mark.parametrize("launcher", ["torchrun", "slurm"])
-def test_two_machines_do_what_one_process_does(folder: Path, one: Results, launcher: str) -> None:
+def test_two_machines_do_what_one_process_does(folder: Path, one: Results, port: str, launcher: str) -> None:
     todo = [command for number, command in enumerate(commands(folder, launcher, 2, workers=0)) if number in (0, 3)]
     words = start(folder, launcher, todo, "--trainer.devices=1", "--trainer.num_nodes=2", "--trainer.strategy=ddp")
-    port = free_port()
     started: list[Start] = []
     for node in ("0", "1"):
         if launcher == "torchrun":
@@ -233,6 +247,15 @@ def test_two_machines_do_what_one_process_does(folder: Path, one: Results, launc
     same_files(folder / "one" / "test", folder / launcher / "test", "scores", "ensemble", "per_class")
 
 
+def runs(number: int) -> bool:
+    """Whether a process is there and has not ended."""
+    try:
+        state = Path(f"/proc/{number}/stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return state.rpartition(")")[2].split()[0] not in "ZX"
+
+
 @pytest.mark.slow
 def test_no_process_is_left_behind_when_the_first_fails(folder: Path) -> None:
     alive = folder / "alive"
@@ -243,22 +266,25 @@ def test_no_process_is_left_behind_when_the_first_fails(folder: Path) -> None:
     out = f"--trainer.default_root_dir={folder / 'first_fails'}"
     words = ["-m", "cli", "fit", "-c", "shared.yaml", "-c", "base.yaml", "-c", str(extra), out]
     words = [str(folder / word) if word.endswith(".yaml") else word for word in words]
-    done = subprocess.run(
-        [sys.executable, *words, "--trainer.devices=2", "--trainer.strategy=ddp"],
-        cwd=ROOT,
-        env={key: value for key, value in os.environ.items() if not key.startswith("PL_")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    (number,) = (int(path.name) for path in alive.iterdir())
     try:
-        assert done.returncode == 1 and "the first process fails" in done.stderr
-        state = Path(f"/proc/{number}/stat")
-        assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] in "ZX"
+        done = subprocess.run(
+            [sys.executable, *words, "--trainer.devices=2", "--trainer.strategy=ddp"],
+            cwd=ROOT,
+            env={key: value for key, value in os.environ.items() if not key.startswith("PL_")},
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert done.returncode == 1 and "the first process fails" in done.stderr, done.stderr[-2000:]
+        (number,) = (int(path.name) for path in alive.iterdir())
+        deadline = time.monotonic() + 60  # the first process only sends the signal
+        while runs(number):
+            assert time.monotonic() < deadline, f"process {number} is left behind"
+            time.sleep(0.05)
     finally:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(number, signal.SIGKILL)
+        for path in alive.iterdir():
+            if runs(int(path.name)):
+                os.kill(int(path.name), signal.SIGKILL)
 
 
 @pytest.mark.parametrize("strategy", ["fsdp", "FSDPStrategy", "DeepSpeedStrategy"])

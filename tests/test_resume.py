@@ -13,6 +13,7 @@ import torch
 from callbacks import MidEpochCheckpoint
 from metrics import load_scores
 from tests.conftest import EXPERIMENTS, ROOT, Run
+from tests.distributed_script import one_thread
 
 EVERY_STEP = (
     "--trainer.callbacks={class_path: ModelCheckpoint, init_args: "
@@ -128,7 +129,8 @@ def killed(seed: int, kills: int, folder: Path, *words: str) -> list[list[str]]:
 def test_fit_killed_again_and_again_ends_as_the_unbroken_one(run: Run, tmp_path: Path) -> None:
     every = "--trainer.callbacks+={class_path: MidEpochCheckpoint, init_args: {dirpath: checkpoints, minutes: 0}}"
     settings = [*SETTINGS, "--trainer.max_epochs=6", every, "--data.num_workers=2"]
-    run("fit", *settings)
+    with one_thread():  # as killed_runs.py
+        run("fit", *settings)
     configs = [word for name in ("shared.yaml", "base.yaml") for word in ("-c", str(tmp_path / name))]
     again = tmp_path / "again"
     root = f"--trainer.default_root_dir={again}"
@@ -151,7 +153,8 @@ def test_fit_killed_again_and_again_ends_as_the_unbroken_one(run: Run, tmp_path:
 def test_test_killed_again_and_again_ends_as_the_unbroken_one(run: Run, stage1: Path, tmp_path: Path) -> None:
     args = (f"--ckpt_path={stage1}", "--data.test_views={2: [2, 2], 4: [3, 1]}")
     output, test = "--trainer.callbacks.output", EXPERIMENTS / "multi_rate_test.yaml"
-    run("test", *args, f"{output}={tmp_path / 'one'}", configs=(test,))
+    with one_thread():
+        run("test", *args, f"{output}={tmp_path / 'one'}", configs=(test,))
     configs = [word for path in (tmp_path / "shared.yaml", tmp_path / "base.yaml", test) for word in ("-c", str(path))]
     journals = tmp_path / "run" / "unfinished_test"
     lines = killed(3, 3, journals, "test", *configs, *args, f"{output}={tmp_path / 'many'}")

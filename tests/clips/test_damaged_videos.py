@@ -1,5 +1,6 @@
 """What is not a video, or is damaged, gives a VideoError that names the file; never wrong pixels, a crash or a leak."""
 
+import gc
 import os
 import wave
 from collections.abc import Callable, Iterator
@@ -179,10 +180,11 @@ def test_packets_end_where_pyav_loses_count() -> None:
 def test_no_file_stays_open(made: Callable[[str], Path], tmp_path: Path) -> None:
     (tmp_path / "bad.mp4").write_bytes(made("h264").read_bytes()[:3000])
     index = read_index(made("h264"))
+    gc.collect()  # what earlier tests left open
     before = len(os.listdir("/proc/self/fd"))
     for number in range(20):
         read_frames(index, np.array([number]))
         read_index(made("h264 avi"))
         with pytest.raises(VideoError):
             read_index(tmp_path / "bad.mp4")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(os.listdir("/proc/self/fd")) <= before  # fewer where garbage of before goes only now
