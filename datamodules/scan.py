@@ -1,6 +1,5 @@
 """The command `scan`: read every video of a data set, and say which are good, bad or odd."""
 
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -21,7 +20,7 @@ from clips.targets import Video
 from clips.video_table import VideoTable
 from datamodules.base import Split, VideoDataModule
 from datamodules.files import read_list
-from datamodules.processes import LostError, work
+from datamodules.processes import LostError, num_processors, work
 from datamodules.scan_report import COLUMNS, Row, growing_report, read_report, show, write_bad_list, write_report
 
 Frames = Literal["all", "sampled", "none"]
@@ -55,12 +54,13 @@ def scan(
     start reads only files that it does not have, that have changed since, or that were bad.
 
     Args:
-        data: the data set, as of `fit`: `--data CONFIG.yaml --data.root FOLDER`.
+        data: the data set, as of `fit`: `--data CONFIG.yaml --data.root FOLDER`; with `--data.train_rates '[2, 4, 8]'` if
+            later runs use more rates than the config does.
         report: CSV file to write, or to go on with; rows of other files in it are kept.
         frames: decode `all` frames of a file, five of them (`sampled`: first, last and between), or `none`.
         splits: which splits to read, with commas.
-        workers: processes; by default one for each processor.
-        time_limit: seconds for a file, after which it counts as bad.
+        workers: processes; by default one for each processor that this one may use.
+        time_limit: seconds for a file, which counts as bad if it takes longer twice.
         bad_list: file to write with the names of all bad videos, for the option `leave_out`; by default beside the report.
             A file of that name with other names in it is not overwritten: the new one gets a number.
 
@@ -68,10 +68,13 @@ def scan(
         Number of bad files.
 
     Raises:
-        ValueError: if an argument is out of range, the data set has no video in these splits, or `report` is another file.
+        ValueError: if an argument is out of range, the data set has no video in these splits, or `report` is another file or
+            cannot be written.
     """
-    if (workers is not None and workers < 1) or time_limit <= 0:
-        raise ValueError(f"workers must be at least 1 and time_limit positive, got {workers} and {time_limit}")
+    if (workers is not None and workers < 1) or not 0 < time_limit <= 1e8:
+        raise ValueError(
+            f"workers must be at least 1 and time_limit above 0 and at most 1e8 s, got {workers} and {time_limit}"
+        )
     began, spec, rows = time.monotonic(), data.spec, read_report(report)
     rate = max(*data.train_rates, *data.test_views, *data.val_views)
     data.prepare_data()
@@ -83,7 +86,7 @@ def scan(
         growing_report(report) as append,
         tqdm(desc="scan", total=len(todo), unit="file", disable=not todo) as progress,
     ):
-        for job, result in work(_examine, jobs, workers=workers or os.cpu_count() or 1, time_limit=time_limit):
+        for job, result in work(_examine, jobs, workers=workers or num_processors(), time_limit=time_limit):
             file = str(job.video.path)
             row = (
                 _blank(job) | {"problem": f"{file}: {result}", "decoded": ""}

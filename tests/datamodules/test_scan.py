@@ -8,7 +8,7 @@ import re
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,12 @@ from clips.decoding import read_index
 from clips.encoding import write_video
 from clips.index_cache import IndexCache
 from datamodules import AnnotatedVideosDataModule
-from datamodules.processes import LostError, work
 from datamodules.scan import scan
 from datamodules.scan_report import COLUMNS
 from tests.clips.odd_files import FRAMES, KINDS, pictures
 from tests.clips.test_frame_folder import write_picture
 from tests.conftest import ROOT
+from tests.datamodules.test_processes import wait_for_end
 
 GOOD = {"frames": "50", "seconds": str(49 / 24 + 1 / 24), "height": "48", "width": "64", "codec": "h264"}
 
@@ -88,14 +88,6 @@ def reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Reads:
 
     monkeypatch.setattr(datamodules.scan, "_examine", logged)
     return names
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
 
 
 def damage(path: Path, frame: int) -> None:
@@ -225,6 +217,21 @@ def test_second_start_reads_only_what_is_missing_or_has_changed(kinds: Kinds, tm
     assert list(rows_of(report)) == ["a.mp4", "b.mp4", "c.mp4", "absent.mp4", "d.mp4"]  # as in the data set
 
 
+def test_processes_are_as_many_as_it_may_use(kinds: Kinds, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, seen = data_set(tmp_path, *copies(tmp_path, kinds("h264"), "a.mp4")), []
+    monkeypatch.setattr(os, "cpu_count", lambda: 128)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 5}, raising=False)
+
+    def here(
+        function: Callable[..., object], items: Iterable[object], **settings: object
+    ) -> Iterator[tuple[object, ...]]:
+        seen.append(settings["workers"])
+        return ((item, function(item)) for item in items)
+
+    monkeypatch.setattr(datamodules.scan, "work", here)
+    assert scan(data, tmp_path / "scan.csv") == 0 and seen == [2]
+
+
 def test_rows_of_other_splits_are_kept(kinds: Kinds, tmp_path: Path, reads: Reads) -> None:
     rows = [*copies(tmp_path, kinds("h264"), "a.mp4", "b.mp4"), "absent.mp4,run,,,val"]
     report = tmp_path / "scan.csv"
@@ -242,10 +249,13 @@ def test_scan_that_was_killed_goes_on_where_it_was(
     data, examine = data_set(tmp_path, *rows), datamodules.scan._examine
 
     def slow(job: datamodules.scan._Job) -> dict[str, str]:
+        """All three processes begin, a few items are finished, and the others wait for the kill."""
+        parent = multiprocessing.parent_process()
+        assert parent is not None
         (tmp_path / f"{os.getpid()}.pid").touch()
-        while len(list(tmp_path.glob("*.pid"))) < 3:  # a busy system may start one late
+        (tmp_path / f"{job.video.name}.begun").touch()
+        while parent.is_alive() and (len(list(tmp_path.glob("*.pid"))) < 3 or len(list(tmp_path.glob("*.begun"))) > 8):
             time.sleep(0.01)
-        time.sleep(0.05)
         return examine(job)
 
     with monkeypatch.context() as patch:
@@ -259,10 +269,7 @@ def test_scan_that_was_killed_goes_on_where_it_was(
         os.kill(process.pid, signal.SIGKILL)
         process.join()
     workers = [int(path.stem) for path in tmp_path.glob("*.pid")]
-    deadline = time.monotonic() + 30
-    while any(runs(pid) for pid in workers):  # they end when they find that nobody waits
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    wait_for_end(*workers)  # they find that nobody waits
     assert len(workers) == 3
     finished = set(rows_of(report))
     assert 5 <= len(finished) < 24
@@ -291,12 +298,13 @@ def test_file_that_kills_its_process_is_bad_and_the_rest_goes_on(
             case "ends":
                 os._exit(3)
             case "hangs":
+                signal.setitimer(signal.ITIMER_REAL, 0.1)  # the limit that is set, but sooner
                 time.sleep(600)
         return examine(job)
 
     with monkeypatch.context() as patch:
         patch.setattr(datamodules.scan, "_examine", fatal)
-        assert scan(data, tmp_path / "scan.csv", workers=2, time_limit=4.0) == 4
+        assert scan(data, tmp_path / "scan.csv", workers=2) == 4
     found = rows_of(tmp_path / "scan.csv")
     assert {name: row["problem"].partition(": ")[2] for name, row in found.items()} == {
         "a.mp4": "",
@@ -305,26 +313,9 @@ def test_file_that_kills_its_process_is_bad_and_the_rest_goes_on(
         "kills.mp4": "the process that read it was killed by SIGKILL",
         "crashes.mp4": "the process that read it was killed by SIGSEGV",
         "ends.mp4": "the process that read it ended with status 3",
-        "hangs.mp4": "it took longer than 4 s",
+        "hangs.mp4": "it took longer than 600 s",
     }
     assert scan(data, tmp_path / "scan.csv", workers=2) == 0  # these four are tried again
-
-
-def test_each_item_is_worked_on_once_in_bounded_processes() -> None:
-    done = list(work(lambda number: (number**2, os.getpid()), range(200), workers=3, time_limit=60))
-    assert sorted(item for item, _ in done) == list(range(200))
-    pids = set()
-    for item, result in done:
-        assert not isinstance(result, LostError) and result[0] == item**2
-        pids.add(result[1])
-    assert 1 <= len(pids) <= 3 and os.getpid() not in pids
-    assert not multiprocessing.active_children()
-
-
-def test_worker_processes_end_when_the_caller_stops_early() -> None:
-    for _ in work(lambda item: item, range(200), workers=2, time_limit=60):
-        break
-    assert not multiprocessing.active_children()
 
 
 def test_index_cache_is_filled(kinds: Kinds, tmp_path: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -369,8 +360,9 @@ def test_wrong_arguments_are_refused(kinds: Kinds, tmp_path: Path) -> None:
         scan(data, tmp_path / "scan.csv", splits="training")
     with pytest.raises(ValueError, match="has no video in val; check"):
         scan(data, tmp_path / "scan.csv", splits="val")
-    with pytest.raises(ValueError, match="workers must be at least 1"):
-        scan(data, tmp_path / "scan.csv", workers=0)
+    for wrong in ({"workers": 0}, {"time_limit": 0.0}, {"time_limit": float("inf")}, {"time_limit": float("nan")}):
+        with pytest.raises(ValueError, match="workers must be at least 1 and time_limit above 0"):
+            scan(data, tmp_path / "scan.csv", **wrong)
     (tmp_path / "mine.csv").write_text("a,b\n1,2\n")
     with pytest.raises(ValueError, match="was not written by this version of scan"):
         scan(data, tmp_path / "mine.csv")
@@ -391,6 +383,9 @@ def test_command_takes_a_data_config_and_tells_by_its_status(
     assert main([*words, f"--data.root={tmp_path}"]) is None
     assert rows_of(tmp_path / "scan.csv")["a.mp4"]["decoded"] == "all" and "good" in capsys.readouterr().out
     assert IndexCache(tmp_path / "cache").knows(tmp_path / "a.mp4")
+    with pytest.raises(SystemExit):
+        main([*words, f"--data.root={tmp_path}", "--data.train_rates", "[2, 4, 60]"])
+    assert "rate 60 leaves one frame" in capsys.readouterr().out
     (tmp_path / "empty").mkdir()
     with pytest.raises(SystemExit) as end:
         main([*words, f"--data.root={tmp_path / 'empty'}"])
