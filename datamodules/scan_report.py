@@ -5,8 +5,9 @@ import io
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TextIO
 
 from rich.console import Console
 from rich.markup import escape
@@ -47,8 +48,11 @@ def read_report(path: Path) -> dict[str, Row]:
         return {}
     except OSError as error:
         raise ValueError(f"report {path} cannot be read ({error.strerror}); name another file") from error
-    rows = list(csv.reader(io.StringIO(text, newline="")))  # only its own line ends are ends of rows
-    if rows and not text.endswith("\n"):
+    try:
+        rows = list(csv.reader(io.StringIO(text, newline="")))  # only its own line ends are ends of rows
+    except csv.Error:
+        rows = []
+    if rows and (not text.endswith("\n") or len(rows[-1]) < len(COLUMNS)):  # a line end may be in the midst of a name
         rows.pop()
     if text and (not rows or tuple(rows[0]) != COLUMNS or any(len(row) != len(COLUMNS) for row in rows[1:])):
         raise ValueError(
@@ -59,54 +63,80 @@ def read_report(path: Path) -> dict[str, Row]:
 
 
 def write_report(path: Path, rows: Iterable[Row]) -> None:
-    """Write a report in one step: at all times the whole old file or the whole new one is there."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.touch()
-    except OSError as error:
-        raise ValueError(
-            f"report {path} cannot be written ({error.strerror}); choose a folder for it with --report"
-        ) from error
-    try:
-        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-            writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
-            writer.writeheader()
-            writer.writerows(rows)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    """Write a report in one step: at all times the whole old file or the whole new one is there.
+
+    Raises:
+        ValueError: if it cannot be written.
+    """
+    with _named(f"report {path}", "--report"), _whole(path) as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
 
 
 @contextmanager
 def growing_report(path: Path) -> Iterator[Callable[[Row], None]]:
-    """Append rows to a report, each of which is in the file before the next begins."""
-    with path.open("a", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+    """Append rows to a report, each of which is in the file before the next begins.
 
-        def append(row: Row) -> None:
+    Raises:
+        ValueError: by the function that is given, if it cannot be written.
+    """
+    file = path.open("a", newline="", encoding="utf-8", errors="surrogateescape")
+    writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+
+    def append(row: Row) -> None:
+        with _named(f"report {path}", "--report"):
             writer.writerow(row)
             file.flush()
 
+    try:
         yield append
+    finally:
+        with suppress(OSError):  # the row that `append` could not write
+            file.close()
 
 
 def write_bad_list(path: Path, names: Sequence[str]) -> Path:
     """Write names one a line; beside a file with other names, under the next free number. Returns where they are.
 
     Raises:
-        ValueError: if a name holds a line break.
+        ValueError: if a name holds a line break, or the list cannot be written.
     """
     broken = next((name for name in names if "\n" in name or "\r" in name), None)
     if broken is not None:
         raise ValueError(f"video {broken!r} has a line break in its name, which no list can hold; rename it")
     text, free, number = "".join(f"{name}\n" for name in names), path, 0
-    while free.exists() and free.read_text(encoding="utf-8", errors="surrogateescape") != text:
-        number += 1
-        free = path.with_stem(f"{path.stem}-{number}")
-    free.parent.mkdir(parents=True, exist_ok=True)
-    free.write_text(text, encoding="utf-8", errors="surrogateescape")
+    with _named(f"list of bad videos {path}", "--bad_list"):
+        while free.exists() and free.read_text(encoding="utf-8", errors="surrogateescape") != text:
+            number += 1
+            free = path.with_stem(f"{path.stem}-{number}")
+        with _whole(free) as file:
+            file.write(text)
     return free
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[TextIO]:
+    """A file to write beside a path, whose place it takes when all is written."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
+            yield file
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def _named(what: str, option: str) -> Iterator[None]:
+    """Say what cannot be written, which the system's error on a full disk does not."""
+    try:
+        yield
+    except OSError as error:
+        raise ValueError(
+            f"{what} cannot be written ({error.strerror}); make room there, or choose a folder for it with {option}"
+        ) from error
 
 
 def show(rows: Sequence[Row], title: str) -> None:
