@@ -17,7 +17,7 @@ import clips.index_cache
 from clips.dataset import ClipSpec, ViewedVideos
 from clips.decoding import VideoError, VideoIndex, read_frames, read_index
 from clips.encoding import write_video
-from clips.index_cache import IndexCache, Indices
+from clips.index_cache import IndexCache, Indices, content_stamp
 from clips.targets import Video
 from tests.clips.odd_files import FRAMES, KINDS, pictures
 from tests.conftest import ROOT
@@ -87,6 +87,43 @@ def test_changed_file_is_read_anew_and_its_entry_replaced(made: Made, tmp_path: 
     os.utime(path, ns=(time, time + 1))  # a nanosecond
     assert path.stat().st_size == size and not cache.knows(path)
     assert cache.read(path).total_frames == FRAMES and len(reads) == 3 and len(entries(cache.folder)) == 1
+
+
+def test_content_of_a_folder_is_its_number_of_frames_and_three_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "notes.txt").symlink_to("nowhere")
+    frames = [folder / f"x-{number:06}.JPG" for number in range(9)]
+    for path in frames:
+        path.write_bytes(bytes(5))
+        os.utime(path, ns=(7, 7))
+    frames[5].unlink()
+    frames[5].symlink_to("nowhere")
+
+    def stamp(folder_time: int = 9) -> tuple[int, int] | None:
+        os.utime(folder, ns=(folder_time, folder_time))
+        return content_stamp(folder)
+
+    was = stamp()
+    assert was == stamp() and was is not None and was[1] == 9
+    assert stamp(10) != was  # as when a file comes or goes
+    for path in (frames[0], frames[4], frames[-1]):  # written anew in place
+        path.write_bytes(bytes(6))
+        os.utime(path, ns=(7, 7))
+        assert stamp() != was
+        path.write_bytes(bytes(5))
+        assert stamp() != was
+        os.utime(path, ns=(7, 7))
+        assert stamp() == was
+    frames[3].write_bytes(bytes(6))
+    assert stamp() == was  # not looked at
+    frames[3].unlink()
+    assert stamp() != was
+    for path in [*frames, folder / "notes.txt"]:
+        path.unlink(missing_ok=True)
+    assert stamp() == (0, 9)
+    folder.rmdir()
+    assert content_stamp(folder) is None
 
 
 def test_vanished_file_is_no_longer_known(made: Made, tmp_path: Path) -> None:
