@@ -105,8 +105,8 @@ def _seconds(cells: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.bool
         try:
             return np.fromiter(map(float, cells), np.float64, len(cells)), np.ones(len(cells), np.bool_)
         except ValueError:
-            there = np.array([bool(cell.strip()) for cell in cells])
-            return np.array([float(cell) if has else 0.0 for cell, has in zip(cells, there, strict=True)]), there
+            bare = [cell.strip() for cell in cells]  # also of blanks that `float` does not know
+            return np.array([float(cell) if cell else 0.0 for cell in bare]), np.array([bool(cell) for cell in bare])
     except ValueError:
         raise WrongRow from None
 
