@@ -29,6 +29,7 @@ import matplotlib.pyplot as plt  # after the backend: a server has no display
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = ROOT / "configs" / "experiments"
+SHORT = "--trainer.max_epochs=15"  # half of what the configuration says, to be quick
 RATE_4 = "--data.test_views={4: [13, 1]}"  # as many views as the ensemble has
 
 
@@ -56,7 +57,7 @@ def run_all(console: Console, out: Path, overrides: list[str]) -> dict[str, list
 
     tables = {}
     root, checkpoint = folder("baseline")
-    run(console, "1/6 baseline: average pooling, stage 1 at rate 4", "fit", "-c", pooling, root, *overrides)
+    run(console, "1/6 baseline: average pooling, stage 1 at rate 4", "fit", "-c", pooling, root, SHORT, *overrides)
     ensemble = run(
         console, "2/6 test of the baseline at rate 4", "test", "-c", pooling, "-c", test, root, RATE_4,
         f"--ckpt_path={checkpoint}", *overrides,
@@ -64,7 +65,7 @@ def run_all(console: Console, out: Path, overrides: list[str]) -> dict[str, list
     assert ensemble is not None
     tables["average pooling"] = ensemble.table
     root, stage1 = folder("stage1")
-    run(console, "3/6 activity-specific features, stage 1 at rate 4", "fit", "-c", specific, root, *overrides)
+    run(console, "3/6 activity-specific features, stage 1 at rate 4", "fit", "-c", specific, root, SHORT, *overrides)
     ensemble = run(
         console, "4/6 test of stage 1 at rate 4", "test", "-c", specific, "-c", test, root, RATE_4,
         f"--ckpt_path={stage1}", *overrides,
