@@ -74,8 +74,13 @@ class MultiRateEnsemble(pl.Callback):
         self.table: list[RateRow] = []
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Offer the data what an interrupted test has left; the weights, which decide about it, are loaded later."""
+        """Refuse weights that do not fit; offer the data what an interrupted test has left.
+
+        The weights of the network, which decide about that, are loaded later.
+        """
         data, self._journal = getattr(trainer, "datamodule", None), None
+        if stage == "test" and (rates := list(getattr(data, "test_views", ()))):
+            self.reduce(torch.zeros(1, len(rates), 1), torch.tensor(rates, dtype=torch.float64), False)
         if stage == "test" and self.resume and _whole(trainer) and hasattr(data, "scored_before"):
             data.scored_before = lambda wanted: self._take_over(trainer, pl_module, wanted)  # type: ignore[union-attr]
 

@@ -79,6 +79,20 @@ def test_earlier_scores_are_never_overwritten(run: Run, stage1: Path, tmp_path: 
     assert (tmp_path / "out" / "per_class.csv").read_text() == "mine"
 
 
-def test_weights_must_name_every_rate(run: Run, stage1: Path) -> None:
-    with pytest.raises(ValueError, match="rate_weights has no weight for rate 8"):
-        run("test", f"--ckpt_path={stage1}", VIEWS, "--trainer.callbacks.rate_weights={2: 1, 4: 1}", configs=(TEST,))
+@pytest.mark.parametrize(
+    ("rule", "problem"),
+    [
+        ("{rate_weights: {2: 1, 4: 1}}", "rate_weights has no weight for rate 8"),
+        ("{rate_weights: {2: 1, 4: 1, 8: 1}, reduction: max}", "weights have no meaning with reduction 'max'"),
+        ("{rate_weights: {2: 0, 4: 0, 8: 1}}", "rate_weights must be positive, got 0.0 for rate 2"),
+    ],
+)
+def test_weights_that_do_not_fit_are_refused_before_anything_is_scored(
+    run: Run, stage1: Path, monkeypatch: pytest.MonkeyPatch, rule: str, problem: str
+) -> None:
+    def scored(*_: object) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr("lightning_modules.MultiLabelModule.test_step", scored)
+    with pytest.raises(ValueError, match=problem):
+        run("test", f"--ckpt_path={stage1}", VIEWS, f"--trainer.callbacks.init_args={rule}", configs=(TEST,))
