@@ -2,7 +2,7 @@
 
 `python -m benchmarks.cached [--stage1 CHECKPOINT] [--seeds 0 1 2]` tunes the demo's network on TempoShapes from the same
 stage-1 checkpoint both ways, once a seed, tests each with the multi-rate ensemble, and prints the table. Without
-`--stage1` it trains stage 1 first (two minutes on two cores). Then it times both ways with CSN-152 on one clip of 32 frames
+`--stage1` it trains stage 1 first (four minutes on two cores). Then it times both ways with CSN-152 on one clip of 32 frames
 of 224x224 from a 480p video, 157 labels, random weights: the pictures of the demo are so small that its backbone costs
 little more than its head. `--seeds` without a number leaves the demo out.
 """
