@@ -12,7 +12,6 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from cli import main
 from metrics import load_scores
 from tests.conftest import EXPERIMENTS, ROOT, SPLITS, Run, weights, write_configs
 from tests.distributed_script import one_thread, run_all
+from tests.system_faults import runs, wait_for_end
 
 VIEWS = "--data.test_views={2: [2, 2], 4: [3, 1]}"
 TEST = ("-c", str(EXPERIMENTS / "multi_rate_test.yaml"), VIEWS)
@@ -247,15 +247,6 @@ def test_two_machines_do_what_one_process_does(folder: Path, one: Results, port:
     same_files(folder / "one" / "test", folder / launcher / "test", "scores", "ensemble", "per_class")
 
 
-def runs(number: int) -> bool:
-    """Whether a process is there and has not ended."""
-    try:
-        state = Path(f"/proc/{number}/stat").read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    return state.rpartition(")")[2].split()[0] not in "ZX"
-
-
 @pytest.mark.slow
 def test_no_process_is_left_behind_when_the_first_fails(folder: Path) -> None:
     alive = folder / "alive"
@@ -277,10 +268,7 @@ def test_no_process_is_left_behind_when_the_first_fails(folder: Path) -> None:
         )
         assert done.returncode == 1 and "the first process fails" in done.stderr, done.stderr[-2000:]
         (number,) = (int(path.name) for path in alive.iterdir())
-        deadline = time.monotonic() + 60  # the first process only sends the signal
-        while runs(number):
-            assert time.monotonic() < deadline, f"process {number} is left behind"
-            time.sleep(0.05)
+        wait_for_end(number)  # the first process only sends the signal
     finally:
         for path in alive.iterdir():
             if runs(int(path.name)):

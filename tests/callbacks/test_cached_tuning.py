@@ -23,6 +23,7 @@ from clips.views import normalise
 from datamodules.cached_features import open_cache
 from networks import Backbone
 from tests.conftest import EXPERIMENTS, LABELS, ROOT, Run, weights, write_configs
+from tests.system_faults import make_read_only
 
 STAGE2 = EXPERIMENTS / "speed_invariant.yaml"
 RATES = (2.0, 4.0, 8.0)
@@ -214,14 +215,7 @@ def test_full_cache_serves_where_nothing_can_be_written(
     tune: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder,) = (tune("first", "--trainer.limit_val_batches=0").datamodule.features.folder,)
-    opened = Path.open
-
-    def only_read(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if path.is_relative_to(folder) and mode != "rb":
-            raise PermissionError(13, "Permission denied", str(path))
-        return opened(path, mode, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "open", only_read)
+    make_read_only(monkeypatch, folder)
     tune("second", "--trainer.limit_val_batches=0")
 
 

@@ -6,8 +6,7 @@ import os
 import resource
 import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import IO, Any
@@ -21,21 +20,11 @@ from callbacks.files import check_writable, write_whole
 from clips.dataset import TrainClips
 from clips.rate_batches import Draw
 from tests.conftest import EXPERIMENTS, Run
+from tests.system_faults import files_of_at_most
 
 TEST = EXPERIMENTS / "multi_rate_test.yaml"
 STEPS = "--trainer.callbacks={class_path: MidEpochCheckpoint, init_args: {dirpath: checkpoints, minutes: 0}}"
 FEW = "--data.test_views={2: [1, 1], 4: [1, 1]}"
-
-
-@contextmanager
-def files_of_at_most(size: int) -> Iterator[None]:
-    """The system refuses to let a file grow larger, as a quota or a full disk does."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, step: int, act: Callable[[], object]) -> None:

@@ -11,6 +11,7 @@ from clips.feature_cache import FeatureCache
 from datamodules import AnnotatedVideosDataModule, cached_features
 from datamodules.cached_features import fill_cache, open_cache
 from tests.conftest import settings
+from tests.system_faults import make_read_only
 
 CPU = torch.device("cpu")
 Filled = tuple[AnnotatedVideosDataModule, FeatureCache]
@@ -90,14 +91,7 @@ def test_cache_that_is_only_read_serves_with_videos_that_were_replaced(
     root = tmp_path / "cache"
     assert fill_cache(*opened(broken, root), pixel, CPU) == 12
     assert fill_cache(*opened(broken, root), pixel, CPU) == 2, "tried again"
-    opening = Path.open
-
-    def only_read(path: Path, mode: str = "r", *args: Any, **kwargs: Any) -> Any:
-        if path.is_relative_to(root) and mode != "rb":
-            raise PermissionError(13, "Permission denied", str(path))
-        return opening(path, mode, *args, **kwargs)
-
-    monkeypatch.setattr(Path, "open", only_read)
+    make_read_only(monkeypatch, root)
     data, cache = opened(broken, root)
     assert fill_cache(data, cache, pixel, CPU) == 0 and list(data.broken) == ["train_2.mp4"]
     with pytest.raises(ValueError, match="1 of 6 training videos cannot be read, more than max_broken"):

@@ -9,21 +9,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.processes import LateError, LostError, num_processors, work
-
-
-def runs(pid: int) -> bool:
-    """Whether a process is there and no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
-
-
-def wait_for_end(*pids: int) -> None:
-    deadline = time.monotonic() + 30
-    while any(runs(pid) for pid in pids):
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+from tests.system_faults import wait_for_end
 
 
 def test_each_item_is_worked_on_once_in_bounded_processes() -> None:

@@ -26,7 +26,7 @@ from datamodules.scan_report import COLUMNS
 from tests.clips.odd_files import FRAMES, KINDS, pictures
 from tests.clips.test_frame_folder import write_picture
 from tests.conftest import ROOT
-from tests.datamodules.test_processes import wait_for_end
+from tests.system_faults import wait_for_end
 
 GOOD = {"frames": "50", "seconds": str(49 / 24 + 1 / 24), "height": "48", "width": "64", "codec": "h264"}
 

@@ -1,29 +1,16 @@
 """The report of a scan in a file: what is left of one that was cut, and what is said when a disk is full."""
 
 import re
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from datamodules.scan_report import COLUMNS, growing_report, read_report, write_bad_list, write_report
+from tests.system_faults import files_of_at_most
 
 ROWS = [
     dict.fromkeys(COLUMNS, "1") | {"file": name} for name in ("a.mp4", 'b "quoted", with\na line end\n.mp4', "c.mp4")
 ]
-
-
-@contextmanager
-def full_disk(room: int) -> Iterator[None]:
-    """No file may grow beyond so many bytes."""
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (room, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
 def test_report_that_was_cut_anywhere_has_its_whole_rows(tmp_path: Path) -> None:
@@ -51,7 +38,7 @@ def test_full_disk_is_named_with_the_file_and_what_was_there_stays(tmp_path: Pat
     write_report(path, ROWS)
     data = path.read_bytes()
     said = f"{re.escape(str(path))} cannot be written .*; make room there, or choose a folder for it with --report"
-    with full_disk(len(data) + 100):
+    with files_of_at_most(len(data) + 100):
         with pytest.raises(ValueError, match=f"report {said}"):
             write_report(path, ROWS * 10)
         assert path.read_bytes() == data
